@@ -1,0 +1,1 @@
+"""Helpers without a domain: no models, no app."""

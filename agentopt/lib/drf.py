@@ -1,0 +1,1 @@
+"""Error envelope and pagination of the API."""

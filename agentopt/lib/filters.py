@@ -1,0 +1,5 @@
+"""Template filters: dollars, percent, duration, p-value."""
+
+from django import template
+
+register = template.Library()

@@ -1,0 +1,1 @@
+"""A Portkey-compatible server of our own, reached over HTTP only."""

@@ -1,0 +1,22 @@
+"""Jobs by name: which task runs a slice of each kind, and which kind follows when one is done.
+
+A dotted path is not an import, so a lower app may start what an upper app does.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class JobKind:
+    """`task` runs one slice of a job, given its id; `then` is the kind that follows on the same subject."""
+
+    task: str
+    title: str
+    then: str | None = None
+
+
+JOBS = {
+    "sync": JobKind("ingestion.tasks.pull_logs", "Log sync"),
+    "evaluation": JobKind("evaluation.tasks.run_evaluation", "Evaluation", then="recommendation"),
+    "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
+}

@@ -1,0 +1,276 @@
+"""What another model would have done: studies, replays, verdicts and what follows from them."""
+
+from django.db import models
+from django.db.models import Index, UniqueConstraint
+from django.urls import reverse
+
+from ingestion.models import LogRecord, ModelOffer
+from projects.models import Goal, Project, User
+
+
+class Evaluation(models.Model):
+    """One study: frozen goal, candidates, sample, seed, judge versions and budget."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued"
+        RUNNING = "running"
+        PAUSED = "paused"
+        AT_CAP = "at_cap", "stopped at the cap"
+        DONE = "done"
+        CANCELLED = "cancelled"
+        FAILED = "failed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="evaluations")
+    number = models.PositiveIntegerField()
+    goal = models.ForeignKey(Goal, on_delete=models.PROTECT, related_name="+")
+    state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
+    seed = models.PositiveIntegerField()
+    limit = models.PositiveIntegerField(help_text="prompts per candidate at most")
+    window_since = models.DateTimeField(null=True)
+    window_until = models.DateTimeField()
+    policy = models.JSONField(help_text="frozen evaluation.statistics.policy.Policy")
+    population = models.JSONField(help_text="calls, conversations, replayable, left out by reason, baseline means")
+    selection = models.JSONField(help_text="every offer with its reasons, and the profile they were judged by")
+    forecast = models.JSONField()
+    cap_nanousd = models.BigIntegerField(help_text="hard cap on what this evaluation may spend")
+    replay_baseline = models.BooleanField(default=False, help_text="also call the baseline, to compare latency")
+    outcome = models.JSONField(null=True, help_text="what the decision said; null while it runs")
+    reason = models.CharField(
+        max_length=60, blank=True, default="", help_text="code of the outcome, or of why it stopped"
+    )
+    message = models.CharField(max_length=300, blank=True, default="")
+    simulated = models.BooleanField(default=False)
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "number"], name="evaluation_number_once")]
+
+    def __str__(self) -> str:
+        return f"evaluation {self.number} of {self.project}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("evaluation:detail", args=[self.project.slug, self.number])
+
+
+class Candidate(models.Model):
+    """A model offer in an evaluation, with the reasons why it was kept or pruned. Position 0 is the baseline; pruned ones have none."""
+
+    class State(models.TextChoices):
+        BASELINE = "baseline", "in production"
+        PRUNED = "pruned"
+        WAITING = "waiting"
+        DROPPED_AT_RANKING = "dropped_at_ranking", "dropped at ranking"
+        TRYING = "trying", "being tried"
+        DROPPED = "dropped"
+        NOT_SHOWN = "not_shown", "not shown"
+        NOT_REACHED = "not_reached", "not reached"
+        PASSED = "passed"
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="candidates")
+    offer = models.ForeignKey(ModelOffer, on_delete=models.PROTECT, related_name="+")
+    position = models.PositiveSmallIntegerField(null=True)
+    state = models.CharField(max_length=20, choices=State, default=State.WAITING)
+    reasons = models.JSONField(default=list, help_text="[{code, text, ...numbers}]")
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["evaluation", "offer"], name="candidate_once"),
+            UniqueConstraint(fields=["evaluation", "position"], name="candidate_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.offer} in {self.evaluation}"
+
+
+class Sample(models.Model):
+    """A log record drawn into an evaluation, at its place in the sampling order."""
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="samples")
+    position = models.PositiveIntegerField()
+    record = models.ForeignKey(LogRecord, on_delete=models.PROTECT, related_name="samples")
+    use_case = models.CharField(max_length=80, blank=True, default="")
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["evaluation", "record"], name="sample_once"),
+            UniqueConstraint(fields=["evaluation", "position"], name="sample_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"case {self.position} of {self.evaluation}"
+
+
+class Replay(models.Model):
+    """One logged prompt, answered by one candidate. The baseline's first one is its logged answer."""
+
+    class Status(models.TextChoices):
+        ANSWERED = "answered"
+        FAILED = "failed", "failed by the model"
+        MISSING = "missing", "could not be asked"
+
+    class Source(models.TextChoices):
+        LOGGED = "logged"
+        CALLED = "called"
+        CACHED = "cached"
+
+    sample = models.ForeignKey(Sample, on_delete=models.CASCADE, related_name="replays")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="replays")
+    repetition = models.PositiveSmallIntegerField(default=0)
+    status = models.CharField(max_length=10, choices=Status)
+    source = models.CharField(max_length=10, choices=Source)
+    reason = models.CharField(max_length=40, blank=True, default="", help_text="code: why it failed or is missing")
+    message = models.CharField(max_length=300, blank=True, default="")
+    cache_key = models.CharField(max_length=64, blank=True, default="", help_text="hash of all that changes an answer")
+    answer = models.TextField(blank=True, default="")
+    tool_calls = models.JSONField(default=list)
+    answer_hash = models.CharField(max_length=64, blank=True, default="")
+    finish_reason = models.CharField(max_length=30, blank=True, default="")
+    refused = models.BooleanField(null=True)
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    cost_nanousd = models.BigIntegerField(null=True)
+    paid_nanousd = models.BigIntegerField(default=0, help_text="what this row added to the bill; 0 from log or cache")
+    latency_us = models.BigIntegerField(null=True)
+    first_token_us = models.BigIntegerField(null=True)
+    calls = models.PositiveSmallIntegerField(default=0, help_text="requests sent, retries included")
+    trace_id = models.CharField(max_length=64, blank=True, default="", help_text="sent with the call")
+    simulated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["sample", "candidate", "repetition"], name="replay_once")]
+        indexes = [Index(fields=["cache_key"], name="replay_by_cache_key")]
+
+    def __str__(self) -> str:
+        return f"{self.candidate} on case {self.sample.position}: {self.status}"
+
+
+class JudgeVersion(models.Model):
+    """A rubric as it stood: immutable, known by the hash of its text."""
+
+    rubric = models.CharField(max_length=30)
+    text_hash = models.CharField(max_length=64, unique=True)
+    text = models.TextField()
+    lowest = models.FloatField()
+    highest = models.FloatField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    def __str__(self) -> str:
+        return f"{self.rubric} {self.text_hash[:8]}"
+
+
+class Judge(models.Model):
+    """One rubric asked of one judge model, for a project."""
+
+    class Rubric(models.TextChoices):
+        CORRECTNESS = "correctness"
+        SAFETY = "safety"
+        QUALITY = "quality"
+        HELPFULNESS = "helpfulness"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judges")
+    rubric = models.CharField(max_length=30, choices=Rubric)
+    model = models.CharField(max_length=160, help_text="gateway name of the judge model")
+    family = models.CharField(max_length=60, blank=True, default="")
+    repeats = models.PositiveSmallIntegerField(default=1)
+    exact = models.BooleanField(default=False, help_text="it knows the right answer; its score is quality alone")
+    active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "rubric", "model"], name="judge_once")]
+
+    def __str__(self) -> str:
+        return f"{self.rubric} by {self.model}"
+
+
+class Seat(models.Model):
+    """A judge with the version of its rubric, frozen into an evaluation's panel."""
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="seats")
+    judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(JudgeVersion, on_delete=models.PROTECT, related_name="+")
+    repeats = models.PositiveSmallIntegerField(default=1)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["evaluation", "judge"], name="seat_once")]
+
+    def __str__(self) -> str:
+        return f"{self.judge} in {self.evaluation}"
+
+
+class Verdict(models.Model):
+    """One judge's score of one answer, or unscored with a reason."""
+
+    class Source(models.TextChoices):
+        CALLED = "called"
+        CACHED = "cached"
+
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="verdicts")
+    judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="verdicts")
+    version = models.ForeignKey(JudgeVersion, on_delete=models.PROTECT, related_name="+")
+    repetition = models.PositiveSmallIntegerField(default=0)
+    score = models.FloatField(null=True, help_text="in [0, 1]; null: unscored")
+    reason = models.CharField(max_length=40, blank=True, default="", help_text="code: why it is unscored")
+    explanation = models.TextField(blank=True, default="")
+    source = models.CharField(max_length=10, choices=Source)
+    cache_key = models.CharField(max_length=64, blank=True, default="")
+    cost_nanousd = models.BigIntegerField(null=True)
+    paid_nanousd = models.BigIntegerField(default=0)
+    calls = models.PositiveSmallIntegerField(default=0)
+    simulated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["replay", "judge", "version", "repetition"], name="verdict_once")]
+        indexes = [Index(fields=["cache_key"], name="verdict_by_cache_key")]
+
+    def __str__(self) -> str:
+        return f"{self.judge}: {self.score if self.score is not None else self.reason}"
+
+
+class Look(models.Model):
+    """What the decision saw of a candidate after so many prompts."""
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="looks")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="looks")
+    ranking = models.BooleanField(default=False, help_text="the ranking stage, which costs no error")
+    prompts = models.PositiveIntegerField(help_text="of this stage")
+    chance = models.FloatField(null=True, help_text="predicted chance to pass")
+    p = models.FloatField(null=True, help_text="error level at which it would pass now")
+    confidence = models.FloatField(null=True)
+    conditions = models.JSONField(help_text="[{metric, estimate, low, high, bound, bar, p, shown}]")
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["evaluation", "candidate", "ranking", "prompts"], name="look_once")]
+
+    def __str__(self) -> str:
+        return f"{self.candidate} after {self.prompts} prompts"
+
+
+class Comparison(models.Model):
+    """A candidate against the baseline on one metric, at its last look."""
+
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, related_name="comparisons")
+    candidate = models.ForeignKey(Candidate, on_delete=models.CASCADE, related_name="comparisons")
+    use_case = models.CharField(max_length=80, blank=True, default="")
+    metric = models.CharField(max_length=30)
+    n_prompts = models.PositiveIntegerField()
+    n_units = models.PositiveIntegerField()
+    n_unscored = models.PositiveIntegerField()
+    baseline = models.FloatField(null=True)
+    value = models.FloatField(null=True)
+    estimate = models.FloatField(null=True, help_text="candidate minus baseline; for cost and latency the share saved")
+    low = models.FloatField(null=True)
+    high = models.FloatField(null=True)
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["evaluation", "candidate", "use_case", "metric"], name="comparison_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.metric} of {self.candidate}"

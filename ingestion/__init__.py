@@ -1,0 +1,1 @@
+"""What the agent did, and what it cost."""

@@ -1,0 +1,244 @@
+"""Logs, what is read out of them, and the catalogue of models and prices."""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Exists, Index, OuterRef, Q, UniqueConstraint
+
+from projects.models import Job, Project
+
+
+class Batch(models.Model):
+    """Records taken in together; its manifest is chained to the batch before. Immutable."""
+
+    class Source(models.TextChoices):
+        EXPORT = "export", "Portkey export"
+        FILE = "file", "file"
+        PUSH = "push", "push"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="batches")
+    number = models.PositiveIntegerField()
+    source = models.CharField(max_length=10, choices=Source)
+    format = models.CharField(max_length=20)
+    label = models.CharField(max_length=200, blank=True, default="", help_text="file name or export id")
+    added = models.PositiveIntegerField()
+    already_there = models.PositiveIntegerField(default=0)
+    set_aside = models.PositiveIntegerField(default=0)
+    manifest_hash = models.CharField(max_length=64, help_text="keyed hash over the records' hashes and the hash before")
+    previous_hash = models.CharField(max_length=64, blank=True, default="")
+    simulated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "number"], name="batch_number_once")]
+
+    def __str__(self) -> str:
+        return f"batch {self.number} of {self.project}"
+
+
+class SetAside(models.Model):
+    """A row that could not be read: kept with line and reason, so that nothing is lost."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="set_aside")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, null=True, related_name="rows_set_aside")
+    label = models.CharField(max_length=200, blank=True, default="")
+    line = models.PositiveBigIntegerField()
+    code = models.CharField(max_length=40)
+    reason = models.CharField(max_length=300)
+    raw = models.TextField(blank=True, default="", help_text="the row as far as the privacy mode allows")
+    raw_hash = models.CharField(max_length=64)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "label", "line", "raw_hash"], name="set_aside_once")]
+
+    def __str__(self) -> str:
+        return f"{self.label} line {self.line}: {self.reason}"
+
+
+class SyncRun(models.Model):
+    """One window of logs asked of the gateway; resumes where it stopped."""
+
+    class State(models.TextChoices):
+        DRAFT = "draft"
+        WAITING = "waiting"
+        DOWNLOADING = "downloading"
+        DONE = "done"
+        FAILED = "failed"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="sync_runs")
+    job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, related_name="+")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+    export_id = models.CharField(max_length=100, blank=True, default="")
+    state = models.CharField(max_length=12, choices=State, default=State.DRAFT)
+    expected = models.PositiveBigIntegerField(null=True)
+    added = models.PositiveIntegerField(default=0)
+    already_there = models.PositiveIntegerField(default=0)
+    set_aside = models.PositiveIntegerField(default=0)
+    error_code = models.CharField(max_length=40, blank=True, default="")
+    error = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "since", "until"], name="sync_window_once")]
+
+    def __str__(self) -> str:
+        return f"{self.since:%F %R} to {self.until:%F %R}: {self.state}"
+
+
+class Trace(models.Model):
+    """The records of one conversation or task: the unit of independence in statistics."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="traces")
+    key = models.CharField(max_length=200, help_text="trace id of the source")
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "key"], name="trace_once")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class LogRecordQuerySet(models.QuerySet["LogRecord"]):
+    def newest(self) -> "LogRecordQuerySet":
+        """Only the newest version of each record."""
+        later = LogRecord.objects.filter(
+            project_id=OuterRef("project_id"), source_id=OuterRef("source_id"), version__gt=OuterRef("version")
+        )
+        return self.filter(~Exists(later))
+
+
+class LogRecord(models.Model):
+    """One model call of the agent as it happened. Immutable and versioned; the bodies stand apart."""
+
+    class Status(models.TextChoices):
+        OK = "ok"
+        FAILED = "failed"
+
+    class Obstacle(models.TextChoices):
+        """Why a call cannot be replayed; empty: it can."""
+
+        NO_BODY = "no_body", "no request body"
+        HASHED = "hashed", "stored as a hash only"
+        NOT_CHAT = "not_chat", "not a chat completion"
+        NO_ANSWER = "no_answer", "no answer in the log"
+        TRUNCATED = "truncated", "body truncated"
+        IMAGES = "images", "holds images"
+        REFUSED_BY_GATEWAY = "refused_by_gateway", "refused before a model saw it"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="logs")
+    source_id = models.CharField(max_length=200)
+    version = models.PositiveIntegerField(default=1)
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="records")
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="records")
+    occurred_at = models.DateTimeField()
+    provider = models.CharField(max_length=60, blank=True, default="")
+    model = models.CharField(max_length=120)
+    prompt_version = models.CharField(max_length=120, blank=True, default="")
+    status = models.CharField(max_length=10, choices=Status)
+    status_code = models.PositiveSmallIntegerField(null=True)
+    finish_reason = models.CharField(max_length=30, blank=True, default="")
+    refused = models.BooleanField(null=True, help_text="null: no answer text to tell by")
+    input_tokens = models.PositiveIntegerField(null=True)
+    output_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True)
+    cost_nanousd = models.BigIntegerField(
+        null=True, help_text="computed from tokens and a dated price, else the source's"
+    )
+    cost_is_ours = models.BooleanField(default=False)
+    source_cost_nanousd = models.BigIntegerField(null=True, help_text="as the source says; 0 does not mean free")
+    latency_us = models.BigIntegerField(null=True)
+    first_token_us = models.BigIntegerField(null=True)
+    uses_tools = models.BooleanField(default=False)
+    uses_json = models.BooleanField(default=False)
+    has_images = models.BooleanField(default=False)
+    streamed = models.BooleanField(default=False)
+    obstacle = models.CharField(max_length=20, choices=Obstacle, blank=True, default="")
+    metadata = models.JSONField(default=dict)
+    content_hash = models.CharField(max_length=64, help_text="keyed hash over the whole record")
+
+    objects: ClassVar["LogRecordQuerySet"] = LogRecordQuerySet.as_manager()  # type: ignore[assignment]
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "source_id", "version"], name="log_version_once")]
+        indexes = [
+            Index(fields=["project", "-occurred_at", "-id"], name="log_by_time"),
+            Index(fields=["project", "model", "-occurred_at"], name="log_by_model"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.source_id} v{self.version}"
+
+
+class LogBody(models.Model):
+    """Request and answer of a record, as the privacy mode leaves them. Immutable; retention removes it by the door."""
+
+    record = models.OneToOneField(LogRecord, on_delete=models.CASCADE, primary_key=True, related_name="body")
+    request = models.TextField(help_text="JSON of the request body, or a keyed hash")
+    response = models.TextField(blank=True, default="", help_text="JSON of the response body, or a keyed hash")
+    preview = models.CharField(max_length=160, blank=True, default="", help_text="start of the last user message")
+
+    def __str__(self) -> str:
+        return f"body of record {self.record_id}"
+
+
+class ModelOffer(models.Model):
+    """A model that can be called. `name` is what the gateway takes; `model` is what logs call it. project null: of the instance."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, blank=True, related_name="offers")
+    provider = models.CharField(max_length=60, blank=True, default="")
+    model = models.CharField(max_length=120)
+    name = models.CharField(max_length=160)
+    family = models.CharField(
+        max_length=60, blank=True, default="", help_text="for checks of self-preference of judges"
+    )
+    retires_on = models.DateField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["project", "name"], name="offer_once"),
+            UniqueConstraint(fields=["name"], condition=Q(project__isnull=True), name="instance_offer_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class OfferVersion(models.Model):
+    """What an offer can do, from a day on. null: not known. The newest version not after a day counts."""
+
+    offer = models.ForeignKey(ModelOffer, on_delete=models.CASCADE, related_name="versions")
+    valid_from = models.DateField()
+    context_window = models.PositiveIntegerField(null=True, blank=True)
+    output_limit = models.PositiveIntegerField(null=True, blank=True)
+    tools = models.BooleanField(null=True, blank=True)
+    json_mode = models.BooleanField(null=True, blank=True)
+    vision = models.BooleanField(null=True, blank=True)
+    streaming = models.BooleanField(null=True, blank=True)
+    source = models.CharField(max_length=200)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["offer", "valid_from"], name="offer_version_once")]
+
+    def __str__(self) -> str:
+        return f"{self.offer} from {self.valid_from}"
+
+
+class Price(models.Model):
+    """Nano-dollars per million tokens, from a day on. Only ever added."""
+
+    offer = models.ForeignKey(ModelOffer, on_delete=models.CASCADE, related_name="prices")
+    valid_from = models.DateField()
+    input_nanousd = models.BigIntegerField()
+    output_nanousd = models.BigIntegerField()
+    cached_input_nanousd = models.BigIntegerField(null=True, blank=True)
+    source = models.CharField(max_length=200)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["offer", "valid_from"], name="price_once_a_day")]
+
+    def __str__(self) -> str:
+        return f"{self.offer} from {self.valid_from}"

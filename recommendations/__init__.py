@@ -1,0 +1,1 @@
+"""What should change, and whether it still holds."""

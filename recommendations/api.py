@@ -1,0 +1,5 @@
+"""The app over HTTP."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []
