@@ -1,4 +1,7 @@
-"""The real settings, minus workers, mail, network and slow hashing. Each process has a data folder and so a SQLite file of its own."""
+"""The real settings, minus workers, mail, network and slow hashing.
+
+Each process has a data folder, and so a SQLite file, of its own.
+"""
 
 import atexit
 import os
@@ -8,16 +11,21 @@ from pathlib import Path
 
 _folder = tempfile.mkdtemp(prefix="agentopt-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
-os.environ |= {"AGENTOPT_ENV_FILE": os.devnull, "DATA_DIR": _folder, "SECRET_KEY": "tests-only-secret-key", "PORTKEY_BASE_URL": "", "PORTKEY_API_KEY": "",
-               "ALLOW_PRIVATE_ADDRESSES": "true"}  # fmt: skip
+os.environ |= {
+    "AGENTOPT_ENV_FILE": os.devnull,
+    "DATA_DIR": _folder,
+    "SECRET_KEY": "tests-only-secret-key",
+    "PORTKEY_BASE_URL": "",
+    "PORTKEY_API_KEY": "",
+    "ALLOW_PRIVATE_ADDRESSES": "true",
+}
 
 from agentopt.settings import *  # noqa: E402, F403
 from agentopt.settings import DATABASES, Q_CLUSTER, REST_FRAMEWORK  # noqa: E402
 
 # a file, not memory: a real cluster of workers and the threads of the live server must see it
-DATABASES["default"]["TEST"] = (
-    {"NAME": str(Path(_folder) / "test.sqlite3")} if "sqlite" in DATABASES["default"]["ENGINE"] else {}
-)
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    DATABASES["default"]["TEST"] = {"NAME": str(Path(_folder) / "test.sqlite3")}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
 ALLOWED_HOSTS = ["*"]

@@ -1,0 +1,32 @@
+"""Run the whole suite on SQLite, then on PostgreSQL where one can be started: `python -m tests.run [pytest arguments]`."""
+
+import os
+import subprocess
+import sys
+
+from tests import postgres
+
+
+def run(name: str, *, url: str, arguments: list[str]) -> int:
+    """Run pytest on one database; its own closing line comes last."""
+    print(f"== {name}", flush=True)  # noqa: T201
+    environment = {**os.environ, "DATABASE_URL": url}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", *arguments], env=environment, check=False
+    ).returncode
+
+
+def main(arguments: list[str]) -> int:
+    """The exit code of the first failing run, else 0."""
+    code = run("SQLite", url="", arguments=arguments)
+    if code:
+        return code
+    with postgres.cluster() as url:
+        if url is None:
+            print("== PostgreSQL: not installed, so the suite ran on SQLite only (Debian: apt-get install postgresql)")  # noqa: T201
+            return 0
+        return run("PostgreSQL", url=url, arguments=arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
