@@ -1,4 +1,4 @@
-"""Run the whole suite on SQLite, then on PostgreSQL where one can be started: `python -m tests.run [pytest arguments]`."""
+"""Run the suite on SQLite, then on PostgreSQL where it can be started: `python -m tests.run [pytest arguments]`."""
 
 import os
 import subprocess
