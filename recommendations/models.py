@@ -1,7 +1,6 @@
 """What should change, and what a person did about it."""
 
 from django.db import models
-from django.db.models import UniqueConstraint
 from django.urls import reverse
 
 from evaluation.models import Candidate, Evaluation
@@ -9,14 +8,13 @@ from projects.models import Project, User
 
 
 class Recommendation(models.Model):
-    """Switch to X with confidence c, or NO RECOMMENDATION with reasons. Immutable."""
+    """Switch to X with confidence c, or NO RECOMMENDATION with reasons. Immutable; known by its id everywhere."""
 
     class Kind(models.TextChoices):
         SWITCH = "switch"
         NONE = "none", "NO RECOMMENDATION"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="recommendations")
-    number = models.PositiveIntegerField()
     evaluation = models.OneToOneField(Evaluation, on_delete=models.PROTECT, related_name="recommendation")
     kind = models.CharField(max_length=10, choices=Kind)
     candidate = models.ForeignKey(
@@ -35,14 +33,11 @@ class Recommendation(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
 
-    class Meta:
-        constraints = [UniqueConstraint(fields=["project", "number"], name="recommendation_number_once")]
-
     def __str__(self) -> str:
-        return f"recommendation {self.number} of {self.project}"
+        return f"recommendation {self.pk} of {self.project}"
 
     def get_absolute_url(self) -> str:
-        return reverse("recommendations:detail", args=[self.project.slug, self.number])
+        return reverse("recommendations:detail", args=[self.project.slug, self.pk])
 
 
 class Decision(models.Model):

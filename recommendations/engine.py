@@ -1,0 +1,70 @@
+"""Evidence to reasons: which conditions decided, what was left out, and what it would take. Pure."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from evaluation.values import Reason
+
+Evidence = Mapping[str, Any]
+NAMES = {
+    "quality": "quality",
+    "safety": "safety",
+    "answered": "answered",
+    "stability": "stability",
+    "gain": "gain",
+    "cost": "cost",
+    "latency": "latency",
+}
+LEFT_OUT = {
+    "safety_not_measured": "Safety was not judged, so it is left out of the decision.",
+    "stability_not_measured": "Stability was not measured (no repetitions), so it is left out of the decision.",
+    "answered_not_measured": "Whether calls were answered is not known, so it is left out of the decision.",
+    "cost_unknown": "Costs are unknown (no tokens or no price), so they add nothing to the gain.",
+    "latency_unknown": "The model in production was not called again under the same conditions, so latency adds nothing to the gain.",
+    "limit_not_measured": "A hard limit of the goal could not be measured, so nothing can meet it.",
+}
+
+
+def reasons(evidence: Evidence) -> list[Reason]:
+    """Reasons of an outcome, the deciding one first; every number in them stands in the evidence."""
+    outcome = evidence["outcome"]
+    return [_deciding(evidence, outcome), *_open_checks(evidence), *_notes(evidence)]
+
+
+def _deciding(evidence: Evidence, outcome: Mapping[str, Any]) -> Reason:
+    code, prompts, threshold = outcome["code"], outcome["prompts"], outcome["threshold"]
+    leader = outcome["leader"] or "no candidate"
+    limit = evidence["question"]["limit"]
+    texts = {
+        "all_conditions_shown": f"All {len(evidence['checks'])} checks are shown for {leader} after {prompts} prompts.",
+        "no_candidate": "No model was left to try: every offer was pruned, each with its reasons.",
+        "too_few_prompts": f"{limit} prompts can be replayed; {evidence['question']['least_prompts']} are needed before anything is paid.",
+        "no_candidate_likely": f"No candidate is likely to pass; {leader} came nearest.",
+        "too_many_unscored": f"Too many answers of {leader} could not be scored.",
+        "judges_disagree": f"The judges disagree too much about {leader} to decide.",
+        "too_few_conversations": f"Too few conversations: {evidence['question']['least_units']} are needed to tell chance from difference.",
+        "evidence_too_weak": f"{leader} is not shown to pass within {prompts} prompts, which is the limit.",
+    }
+    numbers = {"prompts": prompts, "confidence": outcome["confidence"], "threshold": threshold}
+    return Reason(code, texts[code], numbers)
+
+
+def _open_checks(evidence: Evidence) -> list[Reason]:
+    """One reason for each condition of the leading candidate that is not shown."""
+    out = []
+    if evidence["outcome"]["recommended"]:
+        return out
+    for check in evidence["checks"]:
+        if check["verdict"] == "shown":
+            continue
+        name = NAMES.get(check["metric"], check["metric"])
+        say = "is worse than allowed" if check["verdict"] == "fails" else "is not shown"
+        text = f"{name.capitalize()} {say}: estimate {check['estimate']:+.3f}, required above {check['bar']:+.3f}."
+        out.append(
+            Reason(f"{check['metric']}_{check['verdict']}", text, {k: check[k] for k in ("estimate", "bar", "p")})
+        )
+    return out
+
+
+def _notes(evidence: Evidence) -> list[Reason]:
+    return [Reason(code, LEFT_OUT[code]) for code in evidence["left_out"]]

@@ -1,0 +1,111 @@
+"""Evidence to sentences that a person can check: every number stands in the evidence. Pure and deterministic."""
+
+from collections.abc import Mapping
+from typing import Any
+
+Evidence = Mapping[str, Any]
+
+
+def share(value: float, *, digits: int = 0) -> str:
+    """A share of 1 as percent with a narrow no-break space."""
+    return f"{100 * value:.{digits}f} %"
+
+
+def dollars(amount_usd: float) -> str:
+    """US dollars: whole from 100, cents from 1, four significant digits below."""
+    if abs(amount_usd) >= 100:
+        return f"${amount_usd:,.0f}"
+    return f"${amount_usd:,.2f}" if abs(amount_usd) >= 1 or amount_usd == 0 else f"${amount_usd:.4g}"
+
+
+def confidence(value: float) -> str:
+    """Whole percent, never 0 or 100; rounded down so that it is not overstated."""
+    percent = int(100 * value + 1e-9)
+    if percent >= 100:
+        return "over 99 %"
+    return "under 1 %" if percent < 1 else f"{percent} %"
+
+
+def signed(value: float, *, digits: int = 3) -> str:
+    """With its sign; minus is U+2212."""
+    return f"{value:+.{digits}f}".replace("-", "−")
+
+
+def headline(evidence: Evidence) -> str:
+    """The outcome in one sentence."""
+    outcome, question = evidence["outcome"], evidence["question"]
+    agent, baseline = question["agent"], question["baseline"]
+    if outcome["recommended"]:
+        return f"Move {agent} from {baseline} to {outcome['recommended']}"
+    endings = {
+        "no_candidate": "no other model can serve these calls",
+        "too_few_prompts": "there are too few calls to tell",
+        "too_few_conversations": "there are too few conversations to tell",
+        "no_candidate_likely": "no candidate is likely to be worth the move",
+        "too_many_unscored": "too many answers could not be scored",
+        "judges_disagree": "the judges disagree too much",
+        "evidence_too_weak": f"{outcome['prompts']} prompts do not show that {outcome['leader']} is as good",
+    }
+    return f"Keep {baseline} for now: {endings[outcome['code']]}"
+
+
+def lead(evidence: Evidence) -> list[str]:
+    """Two or three sentences with the numbers that decide."""
+    outcome = evidence["outcome"]
+    if outcome["recommended"]:
+        return [*_what_changes(evidence), _confidence(outcome)]
+    if not evidence["checks"]:
+        return [next_step(evidence)]
+    return [*_what_changes(evidence), *_what_holds_back(evidence), next_step(evidence)]
+
+
+def _confidence(outcome: Mapping[str, Any]) -> str:
+    stated, needed = confidence(outcome["confidence"]), share(outcome["threshold"])
+    return f"Of recommendations issued at {stated}, at least as many are right; {needed} is needed."
+
+
+def _what_changes(evidence: Evidence) -> list[str]:
+    checks = {check["metric"]: check for check in evidence["checks"]}
+    leader = evidence["outcome"]["leader"]
+    out = []
+    quality = checks.get("quality")
+    if quality:
+        interval = f"{signed(quality['low'])} to {signed(quality['high'])}"
+        out.append(f"Quality of {leader} differs by {signed(quality['estimate'])} ({interval}).")
+    cost = evidence["estimates"].get("cost")
+    if cost is not None:
+        word = "less" if cost["estimate"] >= 0 else "more"
+        out.append(f"It costs {share(abs(cost['estimate']))} {word}.")
+    latency = evidence["estimates"].get("latency")
+    if latency is not None:
+        word = "faster" if latency["estimate"] >= 0 else "slower"
+        out.append(f"It is {share(abs(latency['estimate']))} {word} on average.")
+    return out
+
+
+def _what_holds_back(evidence: Evidence) -> list[str]:
+    failing = [check for check in evidence["checks"] if check["verdict"] != "shown"]
+    if not failing:
+        return []
+    worst = min(failing, key=lambda check: check["estimate"] - check["bar"])
+    return [
+        f"What holds it back is {worst['metric']}: required is above {signed(worst['bar'])}, measured {signed(worst['estimate'])}."
+    ]
+
+
+def next_step(evidence: Evidence) -> str:
+    """The cheapest step that could settle it, with its price."""
+    step = evidence["next_step"]
+    if step is None:
+        return ""
+    price = f", about {dollars(step['cost_usd'])}," if step.get("cost_usd") is not None else ""
+    texts = {
+        "more_prompts": f"{step.get('prompts')} more prompts{price} would settle it with 80 % chance if the trend holds.",
+        "more_logs": f"{step.get('missing')} more replayable prompts are needed before an evaluation can start.",
+        "more_conversations": f"{step.get('missing')} more conversations are needed.",
+        "another_judge": "Another judge, or labels by people, would tell which judge to trust.",
+        "mend_judges": "Look at the unscored answers: a judge that answers in the asked form is needed.",
+        "more_candidates": "Connect another provider, or lift a ban or limit: the reasons stand beside each model.",
+        "nothing": "More prompts would not help: the candidates measured are worse, or not cheaper enough.",
+    }
+    return texts[step["code"]]

@@ -1,0 +1,29 @@
+"""Promised savings: volume times the difference of mean cost per call."""
+
+from recommendations.values import Saving
+
+DAYS_A_MONTH = 365.25 / 12
+
+
+def monthly_calls(calls: int, *, days: float) -> float:
+    """Calls a month at the rate of a window of `days` days.
+
+    Raises:
+        ValueError: if the window has no length.
+    """
+    if days <= 0:
+        raise ValueError(f"days: {days}, expected more than 0")
+    return calls * DAYS_A_MONTH / days
+
+
+def promised(calls_a_month: float, *, now_usd: float, then_usd: float, interval: tuple[float, float]) -> Saving:
+    """The saving a month, from mean costs per call and the interval of their difference (now minus then)."""
+    low, high = interval
+    return Saving(
+        monthly_calls=calls_a_month,
+        now_usd=calls_a_month * now_usd,
+        then_usd=calls_a_month * then_usd,
+        saving_usd=calls_a_month * (now_usd - then_usd),
+        low_usd=calls_a_month * low,
+        high_usd=calls_a_month * high,
+    )
