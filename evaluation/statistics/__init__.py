@@ -1,0 +1,1 @@
+"""The engine that turns paired answers into a recommendation or none; `decision` is its door."""
