@@ -1,4 +1,4 @@
-"""The demo: three projects of an invented shop, from logs to recommendation, through the same services as any other project."""
+"""The demo: three projects of an invented shop, from logs to recommendation, by the services of any other project."""
 
 import json
 from collections.abc import Callable
@@ -104,7 +104,9 @@ def _evaluate(project: Project, *, by: User) -> Job:
     """The first project also calls its model again beside the candidates, which makes latency comparable."""
     request = evaluations.EvaluationRequest(replay_baseline=project.name == SCENES[0].name)
     calls = gateway.open_gateway(project.connection)
-    return evaluations.start(evaluations.open_evaluation(project, request, by=by, gateway=calls, now=timezone.now()), by=by)
+    return evaluations.start(
+        evaluations.open_evaluation(project, request, by=by, gateway=calls, now=timezone.now()), by=by
+    )
 
 
 def _recommend(project: Project, *, by: User) -> Job:

@@ -20,7 +20,7 @@ LEFT_OUT = {
     "stability_not_measured": "Stability was not measured (no repetitions), so it is left out of the decision.",
     "answered_not_measured": "Whether calls were answered is not known, so it is left out of the decision.",
     "cost_unknown": "Costs are unknown (no tokens or no price), so they add nothing to the gain.",
-    "latency_unknown": "The model in production was not called again under the same conditions, so latency adds nothing to the gain.",
+    "latency_unknown": "The model in production was not called again beside the candidates, so latency adds no gain.",
     "limit_not_measured": "A hard limit of the goal could not be measured, so nothing can meet it.",
 }
 
@@ -32,20 +32,19 @@ def reasons(evidence: Evidence) -> list[Reason]:
 
 
 def _deciding(evidence: Evidence, outcome: Mapping[str, Any]) -> Reason:
-    code, prompts, threshold = outcome["code"], outcome["prompts"], outcome["threshold"]
-    leader = outcome["leader"] or "no candidate"
-    limit = evidence["question"]["limit"]
+    code, prompts, question = outcome["code"], outcome["prompts"], evidence["question"]
+    leader, least = outcome["leader"] or "no candidate", question["least_prompts"]
     texts = {
         "all_conditions_shown": f"All {len(evidence['checks'])} checks are shown for {leader} after {prompts} prompts.",
         "no_candidate": "No model was left to try: every offer was pruned, each with its reasons.",
-        "too_few_prompts": f"{limit} prompts can be replayed; {evidence['question']['least_prompts']} are needed before anything is paid.",
+        "too_few_prompts": f"{question['limit']} prompts can be replayed; {least} are needed before anything is paid.",
         "no_candidate_likely": f"No candidate is likely to pass; {leader} came nearest.",
         "too_many_unscored": f"Too many answers of {leader} could not be scored.",
         "judges_disagree": f"The judges disagree too much about {leader} to decide.",
-        "too_few_conversations": f"Too few conversations: {evidence['question']['least_units']} are needed to tell chance from difference.",
+        "too_few_conversations": f"Too few conversations: {question['least_units']} are needed to tell chance apart.",
         "evidence_too_weak": f"{leader} is not shown to pass within {prompts} prompts, which is the limit.",
     }
-    numbers = {"prompts": prompts, "confidence": outcome["confidence"], "threshold": threshold}
+    numbers = {"prompts": prompts, "confidence": outcome["confidence"], "threshold": outcome["threshold"]}
     return Reason(code, texts[code], numbers)
 
 

@@ -88,9 +88,8 @@ def _what_holds_back(evidence: Evidence) -> list[str]:
     if not failing:
         return []
     worst = min(failing, key=lambda check: check["estimate"] - check["bar"])
-    return [
-        f"What holds it back is {worst['metric']}: required is above {signed(worst['bar'])}, measured {signed(worst['estimate'])}."
-    ]
+    required, measured = signed(worst["bar"]), signed(worst["estimate"])
+    return [f"What holds it back is {worst['metric']}: required is above {required}, measured {measured}."]
 
 
 def next_step(evidence: Evidence) -> str:
@@ -100,7 +99,7 @@ def next_step(evidence: Evidence) -> str:
         return ""
     price = f", about {dollars(step['cost_usd'])}," if step.get("cost_usd") is not None else ""
     texts = {
-        "more_prompts": f"{step.get('prompts')} more prompts{price} would settle it with 80 % chance if the trend holds.",
+        "more_prompts": f"{step.get('prompts')} more prompts{price} settle it with 80 % chance if the trend holds.",
         "more_logs": f"{step.get('missing')} more replayable prompts are needed before an evaluation can start.",
         "more_conversations": f"{step.get('missing')} more conversations are needed.",
         "another_judge": "Another judge, or labels by people, would tell which judge to trust.",

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 
+from agentopt.lib.errors import AgentOptError
 from agentopt.lib.processes import die_with_parent
 from recommendations import demonstration
 
@@ -33,8 +34,12 @@ class Children:
         with log.open("a") as out:
             child = subprocess.Popen(  # noqa: S603
                 [sys.executable, "-W", "ignore", "manage.py", *arguments],
-                cwd=settings.BASE_DIR, text=True, stdout=subprocess.PIPE if piped else out, stderr=out, preexec_fn=die_with_parent,  # noqa: PLW1509
-            )  # fmt: skip
+                cwd=settings.BASE_DIR,
+                text=True,
+                stdout=subprocess.PIPE if piped else out,
+                stderr=out,
+                preexec_fn=die_with_parent,  # noqa: PLW1509  # no thread runs yet
+            )
         self.running.append(child)
         return child
 
@@ -51,10 +56,14 @@ class Children:
 
 
 class Command(BaseCommand):
-    help = "Make three demo projects on the sandbox, run the whole path through real workers, print what came out, then serve the site."
+    help = "Three demo projects on the sandbox: the whole path through real workers, what came out, then the site."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--no-serve", action="store_true", help="end after the job; exit code 0 only if all three outcomes are as expected")
+        parser.add_argument(
+            "--no-serve",
+            action="store_true",
+            help="end after the job; exit code 0 only if all three outcomes are as expected",
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object instead of lines")
 
     def handle(self, **options: Any) -> None:
@@ -69,16 +78,21 @@ class Command(BaseCommand):
             call_command("migrate", verbosity=0)
             password = self._password()
             outcomes = self._run(children, password=password, say=say)
-            wrong = [outcome for outcome in outcomes if not outcome.expected]
             self._tell(outcomes, password=password, as_json=options["json"])
-            if wrong:
-                raise CommandError(f"Not as expected: {', '.join(outcome.project for outcome in wrong)}. See {settings.DATA_DIR / 'demo.log'}.")
+            self._refuse_surprises(outcomes)
             if not options["no_serve"]:
                 self._serve(children, say=say)
+        except AgentOptError as error:
+            raise CommandError(f"{error.message} See {settings.DATA_DIR / 'demo.log'}.") from error
         except KeyboardInterrupt:
             say("Stopped.")
         finally:
             children.stop()
+
+    def _refuse_surprises(self, outcomes: list[demonstration.Outcome]) -> None:
+        wrong = [outcome.project for outcome in outcomes if not outcome.expected]
+        if wrong:
+            raise CommandError(f"Not as expected: {', '.join(wrong)}. See {settings.DATA_DIR / 'demo.log'}.")
 
     def _run(self, children: Children, *, password: str, say: Any) -> list[demonstration.Outcome]:
         sandbox = children.start("sandbox", "--port", "0", "--json", piped=True)
@@ -104,11 +118,12 @@ class Command(BaseCommand):
             return
         for outcome in outcomes:
             mark = "as expected" if outcome.expected else "NOT AS EXPECTED"
-            self.stdout.write(f"\n{outcome.project}: {outcome.headline}\n  {outcome.line}\n  {ADDRESS}{outcome.path}  ({mark}, simulated)")
+            self.stdout.write(f"\n{outcome.project}: {outcome.headline}\n  {outcome.line}")
+            self.stdout.write(f"  {ADDRESS}{outcome.path}  ({mark}, simulated)")
         self.stdout.write(f"\nSign in at {ADDRESS}/ as {demonstration.EMAIL} with password {password}")
 
     def _serve(self, children: Children, *, say: Any) -> None:
         say(f"\nServing {ADDRESS}/ until Ctrl-C.")
         site = children.start("runserver", "--noreload", f"127.0.0.1:{PORT}")
         if site.wait():
-            raise CommandError(f"The site could not be served on port {PORT}: is it taken? See {settings.DATA_DIR / 'demo.log'}.")
+            raise CommandError(f"Port {PORT} could not be served: is it taken? See {settings.DATA_DIR / 'demo.log'}.")

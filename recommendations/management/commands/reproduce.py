@@ -3,6 +3,7 @@
 import json
 import sys
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -22,15 +23,23 @@ class Command(BaseCommand):
         wanted = options["recommendation_id"]
         recommendation = Recommendation.objects.filter(pk=wanted).first()
         if recommendation is None:
-            known = ", ".join(str(pk) for pk in Recommendation.objects.order_by("-pk").values_list("pk", flat=True)[:10])
-            raise CommandError(f"There is no recommendation {wanted}. " + (f"The newest are {known}." if known else "None was made yet."))
+            known = ", ".join(
+                str(pk) for pk in Recommendation.objects.order_by("-pk").values_list("pk", flat=True)[:10]
+            )
+            raise CommandError(
+                f"There is no recommendation {wanted}. "
+                + (f"The newest are {known}." if known else "None was made yet.")
+            )
         difference = services.reproduce(recommendation)
         if options["json"]:
-            found = None if difference is None else {"path": difference.path, "stored": difference.stored, "now": difference.now}
-            self.stdout.write(json.dumps({"recommendation": wanted, "identical": difference is None, "difference": found}))
+            found = None if difference is None else asdict(difference)
+            answer = {"recommendation": wanted, "identical": difference is None, "difference": found}
+            self.stdout.write(json.dumps(answer))
         elif difference is None:
-            self.stdout.write(f"Recommendation {wanted} recomputed from stored rows: identical ({recommendation.evidence_hash[:16]}).")
+            fingerprint = recommendation.evidence_hash[:16]
+            self.stdout.write(f"Recommendation {wanted} recomputed from stored rows: identical ({fingerprint}).")
         else:
-            self.stderr.write(f"Recommendation {wanted} differs at {difference.path}: stored {difference.stored}, now {difference.now}.")
+            where = f"Recommendation {wanted} differs at {difference.path}"
+            self.stderr.write(f"{where}: stored {difference.stored}, now {difference.now}.")
         if difference is not None:
             sys.exit(1)

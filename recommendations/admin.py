@@ -1,0 +1,81 @@
+"""Recommendations in the admin: read them, acknowledge them with a note."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.helpers import ActionForm
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from recommendations import explain, services
+from recommendations.models import Decision, Recommendation
+
+
+class NoteForm(ActionForm):
+    """The action bar with a note."""
+
+    note = forms.CharField(required=False, max_length=2000, widget=forms.TextInput(attrs={"placeholder": "Note"}))
+
+
+class DecisionInline(admin.TabularInline):  # type: ignore[type-arg]
+    """What was decided; decisions are only added, by actions."""
+
+    model = Decision
+    extra = 0
+    fields = readonly_fields = ("kind", "note", "until", "by", "at")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Recommendation)
+class RecommendationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Immutable rows; the one thing to do is to decide about them."""
+
+    action_form = NoteForm
+    actions = ("acknowledge",)
+    inlines = (DecisionInline,)
+    list_display = ("id", "project", "says", "kind", "confidence", "decided", "created_at", "expires_at")
+    list_filter = ("kind", "project")
+    list_select_related = ("project",)
+    fields = readonly_fields = (
+        "project", "evaluation", "kind", "says", "confidence", "reasons", "evidence", "evidence_hash", "provenance",
+        "simulated", "created_at", "expires_at",
+    )  # fmt: skip
+
+    @admin.display(description="says")
+    def says(self, recommendation: Recommendation) -> str:
+        return explain.headline(recommendation.evidence)
+
+    @admin.display(description="decision")
+    def decided(self, recommendation: Recommendation) -> str:
+        newest = recommendation.decisions.order_by("-pk").first()
+        return newest.kind if newest else "–"
+
+    @admin.action(description="Acknowledge (with the note beside)")
+    def acknowledge(self, request: HttpRequest, chosen: QuerySet[Recommendation]) -> None:
+        for recommendation in chosen:
+            services.acknowledge(
+                recommendation,
+                by=request.user,
+                now=timezone.now(),
+                note=request.POST.get("note", ""),  # type: ignore[arg-type]
+            )
+        messages.success(request, f"{len(chosen)} acknowledged. Nothing was switched.")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return obj is None and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False

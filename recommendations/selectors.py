@@ -1,0 +1,120 @@
+"""Reads for the pages and the API: the newest recommendation, one recommendation, what needs a person."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agentopt.lib.errors import NotFound
+from evaluation.models import Evaluation
+from projects.models import Project
+from recommendations import explain
+from recommendations.models import Decision, Recommendation
+
+
+def newest_finished(project: Project) -> Evaluation:
+    """The newest evaluation that came to an outcome.
+
+    Raises:
+        NotFound: there is none yet.
+    """
+    found = project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number").first()
+    if found is None:
+        raise NotFound(f"{project.name} has no finished evaluation yet. Start one: evaluate {project.slug}")
+    return found
+
+
+def newest(project: Project) -> Recommendation | None:
+    """The newest recommendation, or None."""
+    return project.recommendations.select_related("evaluation").order_by("-pk").first()
+
+
+def newest_or_refuse(project: Project) -> Recommendation:
+    """The newest recommendation.
+
+    Raises:
+        NotFound: none was made yet.
+    """
+    found = newest(project)
+    if found is None:
+        raise NotFound(f"{project.name} has no recommendation yet. Run an evaluation, then generate one.")
+    return found
+
+
+def decision_of(recommendation: Recommendation) -> Decision | None:
+    """What a person decided last, or None."""
+    return recommendation.decisions.select_related("by").order_by("-pk").first()
+
+
+def state_of(recommendation: Recommendation, *, now: datetime) -> str:
+    """`new`, what was decided, or `out of date`."""
+    decision = decision_of(recommendation)
+    if decision is not None and not (decision.until and decision.until <= now):
+        return decision.kind
+    return "out of date" if recommendation.expires_at <= now else "new"
+
+
+def as_json(recommendation: Recommendation) -> dict[str, Any]:
+    """A recommendation as commands and the API show it."""
+    evidence = recommendation.evidence
+    outcome = evidence["outcome"]
+    decision = decision_of(recommendation)
+    return {
+        "id": recommendation.pk,
+        "project": recommendation.project.slug,
+        "evaluation": recommendation.evaluation.number,
+        "kind": recommendation.kind,
+        "recommendation": outcome["recommended"],
+        "baseline": evidence["question"]["baseline"],
+        "leader": outcome["leader"],
+        "confidence": recommendation.confidence,
+        "threshold": outcome["threshold"],
+        "headline": explain.headline(evidence),
+        "explanation": explain.lead(evidence),
+        "reasons": recommendation.reasons,
+        "evidence": evidence,
+        "evidence_hash": recommendation.evidence_hash,
+        "provenance": recommendation.provenance,
+        "simulated": recommendation.simulated,
+        "created_at": recommendation.created_at.isoformat(),
+        "expires_at": recommendation.expires_at.isoformat(),
+        "decision": None
+        if decision is None
+        else {
+            "kind": decision.kind,
+            "note": decision.note,
+            "by": decision.by.email if decision.by else None,
+            "at": decision.at.isoformat(),
+            "until": decision.until.isoformat() if decision.until else None,
+        },
+    }
+
+
+@dataclass(frozen=True)
+class Page:
+    """All that the page of one recommendation shows; texts are escaped by the template."""
+
+    recommendation: Recommendation
+    evidence: dict[str, Any]
+    headline: str
+    lead: list[str]
+    state: str
+    decision: Decision | None
+    decisions: list[Decision]
+    previews: dict[int, str]  # record id → start of its prompt, for the cases where it got worse
+
+
+def page(recommendation: Recommendation, *, now: datetime) -> Page:
+    """The complete context of one recommendation's page."""
+    evidence = recommendation.evidence
+    wanted = [case["record"] for case in evidence["worst"]]
+    bodies = recommendation.project.logs.filter(pk__in=wanted).values_list("pk", "body__preview")
+    return Page(
+        recommendation=recommendation,
+        evidence=evidence,
+        headline=explain.headline(evidence),
+        lead=[sentence for sentence in explain.lead(evidence) if sentence],
+        state=state_of(recommendation, now=now),
+        decision=decision_of(recommendation),
+        decisions=list(recommendation.decisions.select_related("by").order_by("-pk")),
+        previews={pk: preview or "" for pk, preview in bodies},
+    )

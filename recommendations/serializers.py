@@ -1,0 +1,74 @@
+"""Recommendations over HTTP: `…Out` shows, `…In` checks shape."""
+
+from typing import Any
+
+from rest_framework import serializers as s
+
+from recommendations import selectors
+from recommendations.models import Decision, Recommendation
+
+
+class ReasonOut(s.Serializer[Any]):
+    """A reason; further keys are its numbers."""
+
+    code = s.CharField()
+    text = s.CharField()
+
+    def to_representation(self, instance: Any) -> Any:
+        return instance
+
+
+class DecisionOut(s.Serializer[Any]):
+    """What a person decided."""
+
+    kind = s.ChoiceField(choices=Decision.Kind.choices)
+    note = s.CharField()
+    by = s.EmailField(allow_null=True)
+    at = s.DateTimeField()
+    until = s.DateTimeField(allow_null=True)
+
+
+class RecommendationOut(s.Serializer[Any]):
+    """One recommendation with all its evidence; names are gateway names of models."""
+
+    id = s.IntegerField()
+    project = s.CharField()
+    evaluation = s.IntegerField(help_text="number of the evaluation within the project")
+    kind = s.ChoiceField(choices=Recommendation.Kind.choices)
+    recommendation = s.CharField(allow_null=True, help_text="the model to switch to; null: NO RECOMMENDATION")
+    baseline = s.CharField()
+    leader = s.CharField(allow_null=True, help_text="the recommended model, or the one that came nearest")
+    confidence = s.FloatField(allow_null=True)
+    threshold = s.FloatField()
+    headline = s.CharField()
+    explanation = s.ListField(child=s.CharField())
+    reasons = ReasonOut(many=True)
+    evidence = s.JSONField()
+    evidence_hash = s.CharField()
+    provenance = s.JSONField()
+    simulated = s.BooleanField()
+    created_at = s.DateTimeField()
+    expires_at = s.DateTimeField()
+    decision = DecisionOut(allow_null=True)
+
+    def to_representation(self, instance: Any) -> Any:
+        return selectors.as_json(instance)
+
+
+class AcknowledgeIn(s.Serializer[Any]):
+    """An optional note."""
+
+    note = s.CharField(required=False, allow_blank=True, default="", max_length=2000)
+
+
+class DismissIn(s.Serializer[Any]):
+    """Why it is dismissed."""
+
+    note = s.CharField(max_length=2000)
+
+
+class PostponeIn(s.Serializer[Any]):
+    """Until when it is put off."""
+
+    until = s.DateTimeField()
+    note = s.CharField(required=False, allow_blank=True, default="", max_length=2000)
