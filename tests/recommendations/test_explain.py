@@ -1,0 +1,62 @@
+"""Sentences made of evidence."""
+
+import pytest
+
+from recommendations import explain
+from tests.recommendations.examples import check, evidence
+
+
+def test_a_switch_is_said_in_one_sentence() -> None:
+    found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
+
+    assert explain.headline(found) == "Move Support agent from aurora-large to corvus-medium"
+
+
+def test_a_switch_tells_quality_cost_and_what_its_confidence_means() -> None:
+    found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
+
+    assert explain.lead(found) == [
+        "Quality of corvus-medium differs by −0.001 (−0.042 to +0.035).",
+        "It costs 66 % less.",
+        "Of recommendations issued at 86 %, at least as many are right; 70 % is needed.",
+    ]
+
+
+def test_no_recommendation_says_what_holds_it_back_and_the_cheapest_next_step() -> None:
+    found = evidence(
+        recommended=False,
+        code="evidence_too_weak",
+        checks=[check("quality", "not_shown", estimate=-0.004)],
+        next_step={"code": "more_prompts", "prompts": 60, "cost_usd": 1.74},
+    )
+
+    assert explain.headline(found) == "Keep aurora-large for now: 150 prompts do not show that corvus-medium is as good"
+    assert explain.lead(found)[-2:] == [
+        "What holds it back is quality: required is above −0.050, measured −0.004.",
+        "60 more prompts, about $1.74, settle it with 80 % chance if the trend holds.",
+    ]
+
+
+def test_an_unknown_price_is_left_out_of_the_next_step() -> None:
+    found = evidence(
+        recommended=False,
+        code="evidence_too_weak",
+        checks=[],
+        next_step={"code": "more_prompts", "prompts": 60, "cost_usd": None},
+    )
+
+    assert explain.next_step(found) == "60 more prompts settle it with 80 % chance if the trend holds."
+
+
+@pytest.mark.parametrize(
+    ("value", "said"), [(0.8666, "86 %"), (0.70, "70 %"), (0.9999, "99 %"), (1.0, "over 99 %"), (0.004, "under 1 %")]
+)
+def test_a_confidence_is_never_rounded_up(value: float, said: str) -> None:
+    assert explain.confidence(value) == said
+
+
+@pytest.mark.parametrize(
+    ("amount", "said"), [(1234.5, "$1,234"), (12.345, "$12.35"), (0.0021400, "$0.00214"), (0, "$0.00")]
+)
+def test_dollars_have_two_digits_from_one_and_four_significant_ones_below(amount: float, said: str) -> None:
+    assert explain.dollars(amount) == said
