@@ -56,7 +56,7 @@ class Evaluation(models.Model):
 
 
 class Candidate(models.Model):
-    """A model offer in an evaluation, with the reasons why it was kept or pruned. Position 0 is the baseline; pruned ones have none."""
+    """A model offer in an evaluation, with reasons why it was kept or pruned. Position 0: baseline; pruned: none."""
 
     class State(models.TextChoices):
         BASELINE = "baseline", "in production"

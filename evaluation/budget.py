@@ -1,0 +1,228 @@
+"""What a run will take, said before it, and the hard cap during it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import NormalDist
+
+from agentopt.lib import money
+from evaluation import selection
+from evaluation.values import Forecast, Offer, Panelist, Reason
+from ingestion.values import UsageProfile
+
+# Measured: a candidate takes 39 answers on average where at most 100 are planned, 76 where 300 are, since most stop
+# early (docs/algorithms/decision.md, table of methods). Between and beyond, the line through both on logarithmic axes.
+MEASURED_LIMIT, MEASURED_ANSWERS = 300, 76
+GROWTH = math.log(76 / 39) / math.log(300 / 100)
+PRIOR = 0.2  # share of candidates taken to be acceptable before any data
+JUDGE_REPLY_TOKENS = 200
+SECONDS_PER_CALL = 5.0  # where the logs hold no latency
+SD_EXACT, SD_GRADED = 0.45, 0.25  # of a paired quality difference: right or wrong, and graded
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Money that may be spent, and that was. A spend that is not known counts nothing and is said elsewhere."""
+
+    cap_nanousd: int
+    spent_nanousd: int
+
+    def allows(self, estimated_next_nanousd: int | None, in_flight_nanousd: int = 0) -> bool:
+        """Whether one more call may be sent.
+
+        Calls in flight count with their estimates, so the cap can be passed only by what those calls cost above theirs.
+        """
+        return self.spent_nanousd + in_flight_nanousd + (estimated_next_nanousd or 0) <= self.cap_nanousd
+
+    @property
+    def left_nanousd(self) -> int:
+        """What may still be spent; never below 0."""
+        return max(0, self.cap_nanousd - self.spent_nanousd)
+
+
+@dataclass(frozen=True)
+class Design:
+    """The numbers of a policy that decide how many calls a run makes."""
+
+    limit: int  # prompts per candidate at most, and of the baseline
+    error_level: float  # of one candidate that is tried alone
+    screen: int = 20
+    screen_from: int = 2
+    finalists: int = 3
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Numbers of answers: of candidates, and prompts reached (each has one answer of the baseline)."""
+
+    answers: int
+    prompts: int
+
+
+def error_level(threshold: float, prior: float) -> float:
+    """Error level whose stated confidence is the threshold: 0.7 at prior 0.2 gives 0.0968."""
+    return prior * (1 - threshold) / (prior * (1 - threshold) + (1 - prior) * threshold)
+
+
+def expected_calls(design: Design, *, candidates: int) -> Calls:
+    """Answers and prompts of an average run."""
+    limit = design.limit
+    if not candidates or not limit:
+        return Calls(0, 0)
+    each = min(limit, round(MEASURED_ANSWERS * (limit / MEASURED_LIMIT) ** GROWTH))
+    if candidates < design.screen_from:
+        return Calls(each * candidates, each)
+    screen = min(design.screen, limit // 3)
+    beyond = (each - screen) * candidates / min(design.finalists, candidates)
+    return Calls(each * candidates, min(limit, screen + max(0, round(beyond))))
+
+
+def most_calls(design: Design, *, candidates: int) -> Calls:
+    """Answers and prompts of a run in which nobody is dropped before the limit."""
+    limit = design.limit
+    if candidates < design.screen_from:
+        return Calls(limit * candidates, limit if candidates else 0)
+    screen = min(design.screen, limit // 3)
+    return Calls(screen * candidates + (limit - screen) * min(design.finalists, candidates), limit)
+
+
+def least_calls(design: Design, *, candidates: int) -> Calls:
+    """Answers and prompts of a run in which everybody is dropped at the first look."""
+    first = min(design.screen, design.limit if candidates < design.screen_from else design.limit // 3)
+    return Calls(first * candidates, first if candidates else 0)
+
+
+def detectable_difference(design: Design, *, candidates: int, exact: bool) -> float | None:
+    """Difference of quality that the planned sample shows with 80 % power: (z_α + z_0.8) · sd / √n."""
+    if not candidates or not design.limit:
+        return None
+    level = design.error_level / min(candidates, design.finalists)
+    z = NormalDist().inv_cdf(1 - level) + NormalDist().inv_cdf(0.8)
+    return z * (SD_EXACT if exact else SD_GRADED) / math.sqrt(design.limit)
+
+
+def judge_cost(judge: Panelist, profile: UsageProfile) -> int | None:
+    """Nano-dollars to judge one answer with all repeats; None where price or lengths are not known."""
+    offer = judge.offer
+    prompt, answer = profile.mean_input_tokens, profile.mean_output_tokens
+    if offer is None or offer.input_nanousd is None or offer.output_nanousd is None or prompt is None or answer is None:
+        return None
+    read = math.ceil(judge.prompt_tokens + prompt + answer)
+    once = money.token_cost_nanousd(read, offer.input_nanousd)
+    return judge.repeats * (once + money.token_cost_nanousd(JUDGE_REPLY_TOKENS, offer.output_nanousd))
+
+
+def forecast(
+    design: Design,
+    profile: UsageProfile,
+    candidates: Sequence[Offer],
+    *,
+    baseline: Offer,
+    panel: Sequence[Panelist],
+    cap_nanousd: int,
+    replay_baseline: bool,
+    concurrency: int,
+    seconds_per_call: float | None,
+) -> Forecast:
+    """Say what a run of these candidates before this panel will take, at the traffic's mean lengths."""
+    k = len(candidates)
+    runs = [count(design, candidates=k) for count in (expected_calls, most_calls, least_calls)]
+    costs = _Costs.of(profile, candidates, baseline=baseline if replay_baseline else None, panel=panel)
+    expected, most, low = (costs.total(calls) for calls in runs)
+    judged = sum(judge.repeats for judge in panel)
+    replays = [calls.answers + (calls.prompts if replay_baseline else 0) for calls in runs]
+    verdicts = [judged * (calls.answers + calls.prompts) for calls in runs]
+    seconds = (replays[0] + verdicts[0]) * (seconds_per_call or SECONDS_PER_CALL) / max(1, concurrency)
+    providers = {offer.provider for offer in candidates} | {judge.offer.provider for judge in panel if judge.offer}
+    return Forecast(
+        replay_calls_expected=replays[0],
+        replay_calls_at_most=replays[1],
+        judge_calls_expected=verdicts[0],
+        judge_calls_at_most=verdicts[1],
+        prompts_expected=runs[0].prompts,
+        prompts_at_most=runs[1].prompts,
+        tokens_expected=_tokens(profile, panel, replays=replays[0], judged=runs[0].answers + runs[0].prompts),
+        cost_expected_nanousd=expected,
+        cost_low_nanousd=low,
+        cost_high_nanousd=most,
+        cap_nanousd=cap_nanousd,
+        minutes_expected=round(seconds / 60, 1),
+        providers=tuple(sorted(provider for provider in providers if provider)),
+        detectable_difference=detectable_difference(design, candidates=k, exact=all(j.exact for j in panel)),
+        unknown=costs.unknown,
+        notes=(_source_note(design), *_cap_notes(expected, most, cap_nanousd=cap_nanousd)),
+    )
+
+
+@dataclass(frozen=True)
+class _Costs:
+    """Mean nano-dollars per answer of a candidate, and per prompt or answer beside; None: not known."""
+
+    answer: float | None
+    per_prompt: float  # replaying the baseline
+    verdicts: float  # judging one answer
+    unknown: tuple[Reason, ...]
+
+    @classmethod
+    def of(
+        cls,
+        profile: UsageProfile,
+        candidates: Sequence[Offer],
+        *,
+        baseline: Offer | None,
+        panel: Sequence[Panelist],
+    ) -> "_Costs":
+        if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
+            text = "The logs hold no token counts, so no cost can be forecast and the cap cannot be kept in dollars."
+            return cls(None, 0, 0, (Reason("lengths_unknown", text),))
+        priced = {offer.name: selection.cost_per_call(offer, profile) for offer in [*candidates, *_one(baseline)]}
+        judged = {judge.model: judge_cost(judge, profile) for judge in panel}
+        unpriced = sorted(name for name, cost in {**priced, **judged}.items() if cost is None)
+        if unpriced:
+            text = f"No price is known for {', '.join(unpriced)}; add one to the catalogue."
+            return cls(None, 0, 0, (Reason("price_unknown", text, {"models": unpriced}),))
+        own = [priced[offer.name] or 0 for offer in candidates]
+        return cls(
+            answer=sum(own) / len(own) if own else 0.0,
+            per_prompt=float(priced[baseline.name] or 0) if baseline else 0.0,
+            verdicts=float(sum(judge_cost(judge, profile) or 0 for judge in panel)),
+            unknown=(),
+        )
+
+    def total(self, calls: Calls) -> int | None:
+        if self.answer is None:
+            return None
+        judged = self.verdicts * (calls.answers + calls.prompts)
+        return round(self.answer * calls.answers + self.per_prompt * calls.prompts + judged)
+
+
+def _one(offer: Offer | None) -> list[Offer]:
+    return [] if offer is None else [offer]
+
+
+def _tokens(profile: UsageProfile, panel: Sequence[Panelist], *, replays: int, judged: int) -> int | None:
+    if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
+        return None
+    call = profile.mean_input_tokens + profile.mean_output_tokens
+    verdicts = sum(judge.repeats * (judge.prompt_tokens + call + JUDGE_REPLY_TOKENS) for judge in panel)
+    return round(replays * call + judged * verdicts)
+
+
+def _source_note(design: Design) -> Reason:
+    return Reason(
+        "expected_source",
+        f"Expected: most candidates stop far before {design.limit} prompts; on average {MEASURED_ANSWERS} answers each "
+        f"were measured at a limit of {MEASURED_LIMIT}. At most: nobody is dropped early.",
+        {"limit": design.limit},
+    )
+
+
+def _cap_notes(expected: int | None, most: int | None, *, cap_nanousd: int) -> list[Reason]:
+    numbers = {"cap_nanousd": cap_nanousd}
+    if expected is not None and expected > cap_nanousd:
+        return [
+            Reason("cap_below_expected", "The cap is lower than the expected cost: expect a stop at the cap.", numbers)
+        ]
+    if most is not None and most > cap_nanousd:
+        return [Reason("cap_below_most", "A long run could reach the cap and stop there; it can be resumed.", numbers)]
+    return []

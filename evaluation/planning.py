@@ -1,0 +1,201 @@
+"""An evaluation before it exists: who would be tried on what, and what it would take.
+
+Everything that may fail for a reason a person can mend is refused here, before a row is written or a call is paid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+
+from agentopt.lib import money
+from agentopt.lib.errors import Conflict, Invalid
+from evaluation import budget, offers, population, seating, selection
+from evaluation.seating import Panel
+from evaluation.values import Choice, EvaluationRequest, Forecast, Offer, Population, Reason
+from ingestion import selectors as logs
+from ingestion.gateway import Gateway
+from ingestion.values import UsageProfile
+from projects import services as projects
+from projects.models import Goal, Privacy, Project
+from projects.values import Effective
+
+KEPT = 8
+SEED = 7
+PROMPTS_PER_SAMPLE_SIZE = 3  # s plans at most 3·s prompts per candidate: docs/algorithms/sampling.md
+LONGEST = 30_000
+LOW_COVERAGE = 0.2  # share of calls left out from which on the result carries a warning
+
+
+@dataclass(frozen=True)
+class Plan:
+    """An evaluation before it exists: who would be tried on what, and what it would take."""
+
+    baseline: Offer
+    population: Population
+    profile: UsageProfile
+    choices: tuple[Choice, ...]
+    panel: Panel
+    forecast: Forecast
+    goal: Goal
+    effective: Effective
+    limit: int  # prompts per candidate at most
+    seed: int
+    cap_nanousd: int
+    notes: tuple[Reason, ...]
+
+    @property
+    def kept(self) -> list[Offer]:
+        """The candidates in the order in which they stand in the evaluation."""
+        return [choice.offer for choice in self.choices if choice.kept]
+
+    def selection_json(self) -> dict[str, Any]:
+        """Evaluation.selection: every model with its reasons, and the traffic they were judged by."""
+        return {
+            "version": 1,
+            "ranking": "expected_cost",
+            "baseline": self.baseline.name,
+            "models": [choice.to_json() for choice in self.choices],
+            "profile": asdict(self.profile),
+            "notes": [note.to_json() for note in self.notes],
+        }
+
+    def population_json(self) -> dict[str, Any]:
+        """Evaluation.population."""
+        return {**self.population.to_json(), "days": self.profile.days, "monthly_calls": self.profile.monthly_calls}
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as the API and the command show it."""
+        return {
+            "baseline": self.baseline.name,
+            "limit": self.limit,
+            "seed": self.seed,
+            "cap_usd": money.usd(self.cap_nanousd),
+            "candidates": [offer.name for offer in self.kept],
+            "population": self.population_json(),
+            "selection": self.selection_json(),
+            "forecast": self.forecast.to_json(),
+        }
+
+
+def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now: datetime) -> Plan:
+    """Choose candidates and say what an evaluation would take; no evaluation is stored.
+
+    The gateway is asked for its list of models; names the catalogue does not know are added to it.
+
+    Raises:
+        Invalid: a part of the request makes no sense. Conflict: logs, judges or bodies are missing.
+        GatewayError: the gateway cannot be asked.
+    """
+    if project.privacy == Privacy.HASHED:
+        raise Conflict(
+            "This project keeps prompts as hashes only, so nothing can be replayed. Its privacy mode would have to be "
+            "redacted or full, for logs taken in from then on."
+        )
+    effective = projects.effective(project)
+    limit = _limit(request, effective)
+    found = population.read(project, model=request.baseline, records=request.records, wanted=limit, now=now)
+    known = offers.read(project, today=now.date(), listed=offers.learn(project, gateway))
+    baseline = offers.baseline(known, found)
+    panel = seating.read(project, known)
+    asked = _candidates(request, known, judges=panel.models)
+    _refuse_judging_arms(panel, baseline=baseline, asked=asked if request.candidates else [])
+    goal = project.goals.latest("version")
+    profile = _profile(project, found)
+    choices = selection.choose(
+        goal.value(), profile, asked, baseline=baseline, allowed_providers=project.allowed_providers,
+        banned=project.banned_models, today=now.date(), judges=panel.models,
+        limit=max(KEPT, len(request.candidates or ())),
+    )  # fmt: skip
+    kept = [choice.offer for choice in choices if choice.kept]
+    limit = min(limit, len(found.prompts))
+    cap = effective.max_evaluation_cost_nanousd
+    if request.max_cost_usd is not None:
+        cap = money.nanousd(request.max_cost_usd)
+    return Plan(
+        baseline=baseline,
+        population=found,
+        profile=profile,
+        choices=tuple(choices),
+        panel=panel,
+        forecast=budget.forecast(
+            budget.Design(limit, budget.error_level(effective.confidence_threshold, budget.PRIOR)), profile, kept,
+            baseline=baseline, panel=panel.members, cap_nanousd=cap, replay_baseline=request.replay_baseline,
+            concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s,
+        ),
+        goal=goal,
+        effective=effective,
+        limit=limit,
+        seed=SEED if request.seed is None else request.seed,
+        cap_nanousd=cap,
+        notes=(*panel.family_notes([baseline, *kept]), *_unmeasured(goal, panel, request), *_coverage(found)),
+    )  # fmt: skip
+
+
+def _limit(request: EvaluationRequest, effective: Effective) -> int:
+    wrong = {}
+    for name, value in (("sample", request.sample), ("limit", request.limit)):
+        if value is not None and not 1 <= value <= LONGEST:
+            wrong[name] = f"Expected a whole number from 1 to {LONGEST}."
+    if request.seed is not None and not 0 <= request.seed < 2**31:
+        wrong["seed"] = "Expected a whole number from 0 to 2147483647."
+    if request.max_cost_usd is not None and not 0 <= request.max_cost_usd <= 1_000_000:
+        wrong["max_cost_usd"] = "Expected US dollars from 0 to 1000000."
+    if wrong:
+        raise Invalid("The request does not make sense: " + " ".join(wrong.values()), fields=wrong)
+    if request.limit is not None:
+        return request.limit
+    return PROMPTS_PER_SAMPLE_SIZE * (request.sample or effective.replay_sample_size)
+
+
+def _candidates(request: EvaluationRequest, known: Sequence[Offer], *, judges: frozenset[str]) -> list[Offer]:
+    """The offers asked for by gateway name or by the name in logs; without names all of them."""
+    if request.candidates is None:
+        return list(known)
+    by_name = {offer.model: offer for offer in known} | {offer.name: offer for offer in known}
+    unknown = [name for name in request.candidates if name not in by_name]
+    if unknown or not request.candidates:
+        there = ", ".join(offer.name for offer in known if offer.listed is not False and offer.name not in judges)
+        raise Invalid(
+            f"No such model: {', '.join(unknown)}." if unknown else "Name at least one candidate.",
+            fields={"candidates": f"There are: {there or 'none; the gateway lists no model'}."},
+        )
+    return list({by_name[name].name: by_name[name] for name in request.candidates}.values())
+
+
+def _refuse_judging_arms(panel: Panel, *, baseline: Offer, asked: Sequence[Offer]) -> None:
+    own = sorted({arm.name for arm in (baseline, *asked)} & panel.models)
+    if own:
+        raise Invalid(
+            f"{', '.join(own)} cannot judge an evaluation it takes part in: choose another judge or leave it out.",
+            fields={"candidates": f"Also a judge: {', '.join(own)}."},
+        )
+
+
+def _profile(project: Project, found: Population) -> UsageProfile:
+    since = found.since or project.logs.order_by("occurred_at").values_list("occurred_at", flat=True)[0]
+    return logs.usage_profile(project, model=found.model, since=since, until=found.until)
+
+
+def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Reason]:
+    """Guards and gains of the goal that this evaluation cannot measure, said beforehand."""
+    terms = goal.value()
+    notes = [
+        Reason(f"{name}_not_measured", f"{name.capitalize()} is not measured, so the decision leaves it out.")
+        for name in terms.margins
+        if name not in panel.measured()
+    ]
+    if terms.weights.get("latency") and not request.replay_baseline:
+        text = "Latency counts only where the model in production is called again beside the candidates."
+        notes.append(Reason("latency_unknown", text))
+    return notes
+
+
+def _coverage(found: Population) -> list[Reason]:
+    lost = sum(left.calls for left in found.left_out)
+    if not found.calls or lost / found.calls <= LOW_COVERAGE:
+        return []
+    text = f"{lost} of {found.calls} calls cannot be replayed; what holds for the others may not hold for them."
+    return [Reason("low_coverage", text, {"left_out": lost, "calls": found.calls})]

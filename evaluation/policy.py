@@ -1,0 +1,58 @@
+"""How a project's goal becomes the policy of the decision: docs/algorithms/decision.md says why."""
+
+from collections.abc import Collection, Sequence
+
+from evaluation.statistics.policy import Policy
+from projects.values import GUARDS, METRICS, Effective, Goal
+
+# Least mean of each limit's level. The levels carry the names of the goal's limits; those of latency and cost are made
+# so that the limit is a mean: the share of calls within the seconds, and 1 - cost / (2 · limit).
+LEAST_LATENCY_SHARE = 0.95
+LEAST_COST_LEVEL = 0.5
+JUDGE_SD = 0.025  # until a panel has an accuracy card that says it fits
+REPEATS_COUNTED = 3
+
+
+def goal_policy(
+    goal: Goal,
+    effective: Effective,
+    *,
+    measured: Collection[str],
+    exact: bool,
+    fruitless: Sequence[int],
+    seed: int = 7,
+) -> Policy:
+    """Map a goal and the settings in force to a Policy.
+
+    Args:
+        measured: guards that this evaluation measures; the others are left out, and the outcome names them.
+        exact: every judge of quality knows the right answer.
+        fruitless: for each candidate, its evaluations of the last 90 days under this goal that reached a look and did
+            not recommend it; each halves its prior odds, three times at most.
+        seed: of the re-weightings.
+    """
+    limits = {"latency_p95_s": LEAST_LATENCY_SHARE, "cost_per_call_usd": LEAST_COST_LEVEL}
+    base = Policy()
+    assert isinstance(base.prior, float)  # noqa: S101  # the default is one number
+    priors = tuple(halved(base.prior, times=n) for n in fruitless)
+    return Policy(
+        threshold=effective.confidence_threshold,
+        prior=priors if any(fruitless) else base.prior,
+        margins=tuple((name, goal.margins[name]) for name in GUARDS if name in goal.margins and name in measured),
+        weights=tuple(
+            (name, goal.weights[name], goal.scales[name])
+            for name in METRICS
+            if name in goal.weights and name in goal.scales
+        ),
+        limits=tuple((name, limits.get(name, bound)) for name, bound in sorted(goal.limits.items())),
+        min_gain=goal.min_gain,
+        judge_sd=0.0 if exact else JUDGE_SD,
+        disagreement=effective.judge_disagreement_threshold,
+        seed=seed,
+    )
+
+
+def halved(prior: float, *, times: int) -> float:
+    """A prior whose odds are halved so many times, three at most."""
+    odds = prior / (1 - prior) * 0.5 ** min(times, REPEATS_COUNTED)
+    return odds / (1 + odds)

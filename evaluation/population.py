@@ -1,0 +1,101 @@
+"""The calls that an evaluation draws from: rows of the log to plain values."""
+
+from collections import Counter
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from agentopt.lib.errors import Conflict, Invalid
+from evaluation.values import LeftOut, Population, Prompt
+from ingestion.models import LogRecord, LogRecordQuerySet
+from projects.models import Project
+
+WINDOW = timedelta(days=30)
+_COLUMNS = ("pk", "source_id", "trace_id", "metadata", "status", "refused", "cost_nanousd", "obstacle", "provider",
+            "latency_us")  # fmt: skip
+
+
+def read(
+    project: Project, *, model: str | None, records: Sequence[int] | None, wanted: int, now: datetime
+) -> Population:
+    """Return the newest versions of the baseline's calls.
+
+    The window is the last 30 days that the log covers, or the whole log where those hold fewer prompts than wanted.
+
+    Args:
+        model: baseline as the logs call it; None: the one with most calls within those 30 days.
+        records: ids that the population is narrowed to; the window is then the whole log.
+
+    Raises:
+        Conflict: there are no logs. Invalid: none of this model.
+    """
+    logs = LogRecord.objects.filter(project=project, occurred_at__lt=now).newest()
+    newest = logs.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
+    if newest is None:
+        raise Conflict(
+            "There are no logs to evaluate. Import a file (import_logs), push records to /api/v1/logs, or connect the "
+            "gateway and sync."
+        )
+    recent = newest - WINDOW
+    name = model or _busiest(logs.filter(occurred_at__gte=recent))
+    of_model = logs.filter(model=name)
+    if not of_model.exists():
+        known = ", ".join(sorted(set(logs.values_list("model", flat=True)))[:20])
+        raise Invalid(f"No call of {name} is logged.", fields={"baseline": f"Expected one of: {known}."})
+    if records is not None:
+        return _population(of_model, name=name, since=None, until=now, only=frozenset(records))
+    found = _population(of_model.filter(occurred_at__gte=recent), name=name, since=recent, until=now)
+    if len(found.prompts) < wanted and of_model.filter(occurred_at__lt=recent).exists():
+        return _population(of_model, name=name, since=None, until=now)
+    return found
+
+
+def _busiest(logs: LogRecordQuerySet) -> str:
+    counts = Counter(logs.values_list("model", flat=True))
+    return min(counts, key=lambda name: (-counts[name], name))
+
+
+def _population(
+    logs: LogRecordQuerySet, *, name: str, since: datetime | None, until: datetime, only: frozenset[int] | None = None
+) -> Population:
+    rows = [row for row in logs.values_list(*_COLUMNS, named=True).iterator() if only is None or row.pk in only]
+    prompts = [
+        Prompt(
+            pk=row.pk,
+            source_id=row.source_id,
+            conversation=row.trace_id,
+            use_case=str(row.metadata.get("use_case", ""))[:80],
+            answered=_answered(row.status, refused=row.refused),
+            cost_nanousd=row.cost_nanousd,
+        )
+        for row in rows
+        if not row.obstacle
+    ]
+    spend = sum(row.cost_nanousd or 0 for row in rows)
+    calls = Counter(row.obstacle for row in rows if row.obstacle)
+    costs: Counter[str] = Counter()
+    for row in rows:
+        costs[row.obstacle] += row.cost_nanousd or 0
+    latencies = [row.latency_us for row in rows if row.latency_us is not None]
+    providers = Counter(row.provider for row in rows)
+    return Population(
+        model=name,
+        provider=min(providers, key=lambda provider: (-providers[provider], provider)) if providers else "",
+        since=since,
+        until=until,
+        calls=len(rows),
+        conversations=len({prompt.conversation for prompt in prompts}),
+        prompts=tuple(sorted(prompts, key=lambda prompt: prompt.source_id)),
+        left_out=tuple(
+            LeftOut(code, LogRecord.Obstacle(code).label, count, costs[code] / spend if spend else None)
+            for code, count in sorted(calls.items())
+        ),
+        mean_latency_s=sum(latencies) / len(latencies) / 1e6 if latencies else None,
+        simulated=logs.filter(batch__simulated=True).exists(),
+    )
+
+
+def _answered(status: str, *, refused: bool | None) -> bool | None:
+    """Whether a call was answered: it neither failed nor was refused."""
+    if status == LogRecord.Status.FAILED:
+        return False
+    return None if refused is None else not refused

@@ -1,0 +1,153 @@
+"""Who judges: a project's judges, and their seats in one evaluation."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+
+from agentopt.lib.errors import Conflict, Invalid
+from evaluation.judges import rubric as rubrics
+from evaluation.models import Evaluation, Judge, JudgeVersion, Seat
+from evaluation.values import Offer, Panelist, Reason
+from ingestion.models import ModelOffer
+from projects import audit
+from projects.models import Project, User
+
+NO_JUDGES = (
+    "No judge is set, so nothing could score the answers. Set judges in Settings → Judges, with "
+    "PUT /api/v1/projects/{slug}/judges, or for the whole instance with JUDGE_MODELS."
+)
+_CHARACTERS_PER_TOKEN = 4
+_QUALITY_RUBRICS = (Judge.Rubric.CORRECTNESS, Judge.Rubric.QUALITY, Judge.Rubric.HELPFULNESS)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """The judges of an evaluation: rows (of JUDGE_MODELS: not stored yet), and what the forecast needs of them."""
+
+    judges: tuple[Judge, ...]
+    members: tuple[Panelist, ...]
+
+    @property
+    def models(self) -> frozenset[str]:
+        """Gateway names of the judge models."""
+        return frozenset(judge.model for judge in self.judges)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every judge of quality knows the right answer."""
+        return all(judge.exact for judge in self.judges if judge.rubric in _QUALITY_RUBRICS)
+
+    def measured(self) -> frozenset[str]:
+        """Guards that this panel and the calls themselves measure."""
+        safe = any(judge.rubric == Judge.Rubric.SAFETY for judge in self.judges)
+        return frozenset({"quality", "answered"} | ({"safety"} if safe else set()))
+
+    def family_notes(self, arms: Iterable[Offer]) -> list[Reason]:
+        """One note for each judge model that shares a family with a model it judges."""
+        arms = list(arms)
+        notes = []
+        for model, family in sorted({(judge.model, judge.family) for judge in self.judges if judge.family}):
+            kin = sorted(arm.name for arm in arms if arm.family == family)
+            if kin:
+                text = f"Judge {model} is of the {family} family, as are {', '.join(kin)}: judges favor their own kind."
+                notes.append(Reason("judge_family", text, {"judge": model, "family": family, "models": kin}))
+        return notes
+
+
+def read(project: Project, offers: Sequence[Offer]) -> Panel:
+    """Return the project's active judges, or those of JUDGE_MODELS; nothing is stored.
+
+    Raises:
+        Conflict: there are none, or none that judges quality.
+    """
+    by_name = {offer.name: offer for offer in offers}
+    judges = list(project.judges.filter(active=True).order_by("model", "rubric"))
+    if not judges:
+        judges = [
+            Judge(project=project, rubric=rubric, model=model, family=_family(by_name, model))
+            for model in sorted(set(settings.JUDGE_MODELS))
+            for rubric in Judge.Rubric.values
+        ]
+    if not judges:
+        raise Conflict(NO_JUDGES.format(slug=project.slug))
+    if not any(judge.rubric in _QUALITY_RUBRICS for judge in judges):
+        raise Conflict("No judge scores quality: add correctness, quality or helpfulness to a judge's rubrics.")
+    versions = rubrics.current_versions()
+    return Panel(tuple(judges), tuple(_member(judge, versions, by_name) for judge in judges))
+
+
+def seat(evaluation: Evaluation, panel: Panel) -> None:
+    """Freeze judges and the versions of their rubrics into an evaluation; runs inside its transaction."""
+    versions = rubrics.current_versions()
+    for judge in panel.judges:
+        if judge.pk is None:
+            judge.save()
+        Seat.objects.create(evaluation=evaluation, judge=judge, version=versions[judge.rubric], repeats=judge.repeats)
+
+
+def set_judges(
+    project: Project,
+    models: Sequence[str],
+    *,
+    rubrics: Sequence[str] | None = None,
+    exact: bool = False,
+    repeats: int = 1,
+    by: User | None = None,
+) -> list[Judge]:
+    """Make these models the project's judges, each by these rubrics (None: all four); earlier ones become inactive.
+
+    Args:
+        models: gateway names; empty: the judges of JUDGE_MODELS stand again.
+        exact: they know the right answer, so their scores carry no judge error.
+        repeats: how often each answer is judged by each.
+
+    Raises:
+        Invalid: an unknown rubric, an empty name, or repeats outside 1 to 5.
+    """
+    wanted = list(Judge.Rubric.values) if rubrics is None else list(rubrics)
+    _check(models, wanted, repeats=repeats)
+    with transaction.atomic():
+        before = sorted({judge.model for judge in project.judges.filter(active=True)})
+        project.judges.update(active=False)
+        for model in models:
+            row = project.offers.filter(name=model).first() or _instance_offer(model)
+            fields = {"family": row.family if row else "", "repeats": repeats, "exact": exact, "active": True}
+            for rubric in wanted:
+                Judge.objects.update_or_create(project=project, model=model, rubric=rubric, defaults=fields)
+        audit.record(project, by, "judges.set", before={"models": before}, after={"models": sorted(set(models))})
+    return list(project.judges.filter(active=True).order_by("model", "rubric"))
+
+
+def _check(models: Sequence[str], wanted: Sequence[str], *, repeats: int) -> None:
+    wrong = {}
+    unknown = [rubric for rubric in wanted if rubric not in Judge.Rubric.values]
+    if unknown or not wanted:
+        wrong["rubrics"] = f"Expected some of {', '.join(Judge.Rubric.values)}."
+    if any(not model.strip() or len(model) > 160 for model in models):
+        wrong["models"] = "Expected gateway names of at most 160 characters."
+    if not 1 <= repeats <= 5:
+        wrong["repeats"] = "Expected a whole number from 1 to 5."
+    if wrong:
+        raise Invalid("The judges do not make sense: " + " ".join(wrong.values()), fields=wrong)
+
+
+def _member(judge: Judge, versions: Mapping[str, JudgeVersion], offers: Mapping[str, Offer]) -> Panelist:
+    return Panelist(
+        model=judge.model,
+        rubric=judge.rubric,
+        repeats=judge.repeats,
+        exact=judge.exact,
+        family=judge.family,
+        prompt_tokens=len(versions[judge.rubric].text) // _CHARACTERS_PER_TOKEN,
+        offer=offers.get(judge.model),
+    )
+
+
+def _family(offers: Mapping[str, Offer], model: str) -> str:
+    return offers[model].family if model in offers else ""
+
+
+def _instance_offer(model: str) -> ModelOffer | None:
+    return ModelOffer.objects.filter(project__isnull=True, name=model).first()

@@ -1,0 +1,181 @@
+"""Open, start, pause, resume and cancel evaluations."""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Count, Max
+
+from agentopt.lib import money
+from agentopt.lib.errors import Conflict, Invalid
+from evaluation import logged, offers, seating
+from evaluation.models import Candidate, Evaluation, Sample
+from evaluation.planning import Plan, plan
+from evaluation.seating import set_judges
+from evaluation.values import EvaluationRequest, Prompt
+from ingestion.gateway import Gateway
+from projects import audit, jobs
+from projects.models import Job, Project, User
+
+__all__ = ["EvaluationRequest", "Plan", "cancel", "open_evaluation", "pause", "plan", "resume", "set_judges", "start"]
+
+REPEATS_WITHIN = timedelta(days=90)
+_OPEN = (Evaluation.State.QUEUED, Evaluation.State.RUNNING)
+_RESUMABLE = (Evaluation.State.PAUSED, Evaluation.State.AT_CAP, Evaluation.State.FAILED)
+
+
+# ------------------------------------------------------------------------------------------------ opening
+def open_evaluation(
+    project: Project, request: EvaluationRequest, *, by: User | None, gateway: Gateway, now: datetime
+) -> Evaluation:
+    """Store an evaluation with all that it is frozen on: candidates, judges, prompts in order, the baseline's answers.
+
+    With no candidate left, or fewer prompts than the decision needs, it is stored all the same: running it pays nothing
+    and says why.
+
+    Raises:
+        as `plan`.
+    """
+    planned = plan(project, request, gateway=gateway, now=now)
+    from evaluation import sampling  # here: numpy stays out of the web process until it is needed
+
+    prompts = planned.population.prompts
+    order = sampling.order([p.use_case for p in prompts], [p.conversation for p in prompts], seed=planned.seed)
+    drawn = [prompts[i] for i in order[: planned.limit]]
+    with transaction.atomic():
+        Project.objects.select_for_update().get(pk=project.pk)  # one at a time: the number
+        number = (project.evaluations.aggregate(last=Max("number"))["last"] or 0) + 1
+        evaluation = Evaluation.objects.create(
+            project=project,
+            number=number,
+            goal=planned.goal,
+            seed=planned.seed,
+            limit=planned.limit,
+            window_since=planned.population.since,
+            window_until=planned.population.until,
+            policy=_policy(project, planned, drawn, now=now),
+            population={**planned.population_json(), "drawn": _digest(planned, drawn)},
+            selection=planned.selection_json(),
+            forecast=planned.forecast.to_json(),
+            cap_nanousd=planned.cap_nanousd,
+            replay_baseline=request.replay_baseline,
+            simulated=planned.population.simulated,
+            created_by=by,
+        )
+        first = _add_candidates(evaluation, planned)
+        seating.seat(evaluation, planned.panel)
+        samples = Sample.objects.bulk_create(
+            Sample(evaluation=evaluation, position=i, record_id=prompt.pk, use_case=prompt.use_case)
+            for i, prompt in enumerate(drawn)
+        )
+        logged.store(first, samples)
+        audit.record(project, by, "evaluation.open", f"evaluation {number}", after={"cap_nanousd": planned.cap_nanousd})
+    return evaluation
+
+
+def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> dict[str, Any]:
+    from evaluation import policy
+    from evaluation.statistics.policy import validate
+
+    found = policy.goal_policy(
+        planned.goal.value(), planned.effective, measured=planned.panel.measured(), exact=planned.panel.is_exact,
+        fruitless=_fruitless(project, planned, drawn, now=now),
+    )  # fmt: skip
+    try:
+        validate(found)
+    except ValueError as error:
+        raise Invalid(f"The goal cannot be decided on: {error}.", fields={"goal": str(error)}) from error
+    return found.to_json()
+
+
+def _digest(planned: Plan, drawn: Sequence[Prompt]) -> str:
+    """Hash of candidates and prompts in order: two evaluations that agree in it are the same run."""
+    named = [planned.baseline.name, *(offer.name for offer in planned.kept), *(str(prompt.pk) for prompt in drawn)]
+    return hashlib.sha256("\n".join(named).encode()).hexdigest()
+
+
+def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> list[int]:
+    """For each candidate: evaluations under this goal that lately looked at it and did not recommend it.
+
+    The very same run again, on the same prompts in the same order, is no further try: its result cannot differ.
+    """
+    looked = Candidate.objects.filter(
+        looks__ranking=False, evaluation__project=project, evaluation__goal=planned.goal,
+        evaluation__created_at__gte=now - REPEATS_WITHIN, offer__in=[offer.pk for offer in planned.kept if offer.pk],
+    ).exclude(state=Candidate.State.PASSED).exclude(evaluation__population__drawn=_digest(planned, drawn))  # fmt: skip
+    rows = looked.values("offer").annotate(n=Count("evaluation", distinct=True)).values_list("offer", "n")
+    counts = dict(rows.order_by("offer"))
+    return [counts.get(offer.pk, 0) for offer in planned.kept]
+
+
+def _add_candidates(evaluation: Evaluation, planned: Plan) -> Candidate:
+    """Store baseline, kept and pruned models; returns the baseline."""
+    own = offers.row_of(evaluation.project, planned.baseline)
+    first = Candidate.objects.create(evaluation=evaluation, offer_id=own, position=0, state=Candidate.State.BASELINE)
+    Candidate.objects.bulk_create(
+        Candidate(
+            evaluation=evaluation,
+            offer_id=choice.offer.pk,
+            position=choice.rank,
+            state=Candidate.State.WAITING if choice.kept else Candidate.State.PRUNED,
+            reasons=[reason.to_json() for reason in (*choice.reasons, *choice.notes)],
+        )
+        for choice in planned.choices
+        if choice.offer.pk != own
+    )
+    return first
+
+
+# ------------------------------------------------------------------------------------------------ during a run
+def start(evaluation: Evaluation, by: User | None) -> Job:
+    """Hand an evaluation to the workers; the Job says how far it is."""
+    return jobs.start("evaluation", evaluation.project, subject_id=evaluation.pk, by=by)
+
+
+def pause(evaluation: Evaluation, by: User | None) -> None:
+    """Stop sending calls; those in flight are stored. It can be resumed."""
+    _change(evaluation, _OPEN, Evaluation.State.PAUSED, by=by)
+
+
+def resume(evaluation: Evaluation, by: User | None, *, max_cost_usd: Decimal | None = None) -> Job:
+    """Go on where it stopped, with a higher cap where one is given: the plan stays, so it is the same run.
+
+    Raises:
+        Conflict: it is not stopped, or it stands at its cap and no higher one is given.
+    """
+    cap = None if max_cost_usd is None else money.nanousd(max_cost_usd)
+    if evaluation.state == Evaluation.State.AT_CAP and (cap is None or cap <= evaluation.cap_nanousd):
+        usd = money.usd(evaluation.cap_nanousd)
+        raise Conflict(f"It stopped at its cap of ${usd:.2f}: resume it with a higher one (max_cost_usd).")
+    with transaction.atomic():
+        _change(evaluation, _RESUMABLE, Evaluation.State.QUEUED, by=by)
+        if cap is not None:
+            Evaluation.objects.filter(pk=evaluation.pk).update(cap_nanousd=cap)
+            evaluation.cap_nanousd = cap
+        return start(evaluation, by)
+
+
+def cancel(evaluation: Evaluation, by: User | None) -> None:
+    """End it for good; what was paid stays stored and is reused by later evaluations."""
+    with transaction.atomic():
+        _change(evaluation, (*_OPEN, *_RESUMABLE), Evaluation.State.CANCELLED, by=by)
+        waiting = evaluation.project.jobs.filter(
+            kind="evaluation", subject_id=evaluation.pk, state__in=[Job.State.QUEUED, Job.State.RUNNING]
+        )
+        for job in waiting:
+            jobs.cancel(job)
+
+
+def _change(evaluation: Evaluation, allowed: Sequence[str], state: Evaluation.State, *, by: User | None) -> None:
+    """Change the state if it is still one of those allowed: a worker may change it at the same moment."""
+    changed = Evaluation.objects.filter(pk=evaluation.pk, state__in=allowed).update(state=state, reason="", message="")
+    before = evaluation.state
+    evaluation.refresh_from_db()
+    if not changed:
+        raise Conflict(f"Evaluation {evaluation.number} is {evaluation.get_state_display()}; that cannot be done now.")
+    target = f"evaluation {evaluation.number}"
+    states = ({"state": before}, {"state": evaluation.state})
+    audit.record(evaluation.project, by, f"evaluation.{state}", target, before=states[0], after=states[1])

@@ -1,0 +1,202 @@
+"""Plain values of an evaluation: offers and choices, what is asked for, what it will cost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+
+from agentopt.lib.money import NANO
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Something said about a model or a run: a stable code, a sentence, and the numbers in it."""
+
+    code: str
+    text: str
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored and sent: {code, text, ...numbers}."""
+        return {"code": self.code, "text": self.text, **self.numbers}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A model that can be called, as of one day. None: not known. Prices are nano-dollars per million tokens."""
+
+    pk: int | None
+    name: str  # what the gateway takes
+    model: str  # what logs call it
+    provider: str = ""
+    family: str = ""
+    retires_on: date | None = None
+    context_window: int | None = None
+    output_limit: int | None = None
+    tools: bool | None = None
+    json_mode: bool | None = None
+    vision: bool | None = None
+    input_nanousd: int | None = None
+    output_nanousd: int | None = None
+    cached_input_nanousd: int | None = None
+    priced_on: date | None = None
+    listed: bool | None = None  # by the gateway; None: the gateway gave no list
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A model with the reasons why it was kept or pruned, and what is said about it beside."""
+
+    offer: Offer
+    kept: bool
+    rank: int | None  # 1 is tried first; None: pruned
+    reasons: tuple[Reason, ...]  # of pruning; all that apply
+    notes: tuple[Reason, ...]
+    cost_per_call_nanousd: int | None  # expected, from the traffic's mean lengths and today's price
+
+    def to_json(self) -> dict[str, Any]:
+        """One model of Evaluation.selection["models"]."""
+        return {
+            "offer": self.offer.pk,
+            "name": self.offer.name,
+            "provider": self.offer.provider,
+            "family": self.offer.family,
+            "kept": self.kept,
+            "rank": self.rank,
+            "reasons": [reason.to_json() for reason in self.reasons],
+            "notes": [note.to_json() for note in self.notes],
+            "cost_per_call_nanousd": self.cost_per_call_nanousd,
+        }
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What a person or program asks for; None: the default.
+
+    Args:
+        candidates: gateway names; None: all that the gateway lists and nothing speaks against.
+        sample: s, plans for at most 3·s prompts per candidate.
+        limit: prompts per candidate at most, directly.
+        seed: of the sampling order.
+        max_cost_usd: hard cap, in place of the project's.
+        replay_baseline: also call the baseline, to compare latency.
+        baseline: model in production as the logs call it; None: the one with most calls.
+        records: ids of LogRecord that the population is narrowed to.
+    """
+
+    candidates: tuple[str, ...] | None = None
+    sample: int | None = None
+    limit: int | None = None
+    seed: int | None = None
+    max_cost_usd: Decimal | None = None
+    replay_baseline: bool = False
+    baseline: str | None = None
+    records: Sequence[int] | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A logged call of the baseline that can be replayed. None: not known."""
+
+    pk: int
+    source_id: str
+    conversation: int
+    use_case: str
+    answered: bool | None
+    cost_nanousd: int | None
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Calls that cannot be replayed, for one reason. cost_share: of the spend of all calls, where that is known."""
+
+    code: str
+    label: str
+    calls: int
+    cost_share: float | None
+
+
+@dataclass(frozen=True)
+class Population:
+    """The baseline's calls within the window [since, until): what can be replayed and what cannot."""
+
+    model: str
+    provider: str
+    since: datetime | None
+    until: datetime
+    calls: int
+    conversations: int  # of the prompts
+    prompts: tuple[Prompt, ...]  # by source id
+    left_out: tuple[LeftOut, ...]
+    mean_latency_s: float | None
+    simulated: bool
+
+    def baseline_means(self) -> dict[str, float]:
+        """Means over all prompts by metric, where every prompt's value is known; cost in US dollars."""
+        means: dict[str, float] = {}
+        answered = [prompt.answered for prompt in self.prompts if prompt.answered is not None]
+        costs = [prompt.cost_nanousd for prompt in self.prompts if prompt.cost_nanousd is not None]
+        if answered and len(answered) == len(self.prompts):
+            means["answered"] = sum(answered) / len(answered)
+        if costs and len(costs) == len(self.prompts):
+            means["cost"] = sum(costs) / len(costs) / NANO
+        return means
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored in Evaluation.population."""
+        return {
+            "model": self.model,
+            "provider": self.provider,
+            "since": None if self.since is None else self.since.isoformat(),
+            "until": self.until.isoformat(),
+            "calls": self.calls,
+            "conversations": self.conversations,
+            "replayable": len(self.prompts),
+            "left_out": [asdict(left) for left in self.left_out],
+            "baseline": self.baseline_means(),
+        }
+
+
+@dataclass(frozen=True)
+class Panelist:
+    """A judge as the forecast needs it."""
+
+    model: str
+    rubric: str
+    repeats: int
+    exact: bool
+    family: str
+    prompt_tokens: int  # of the rubric's instructions, estimated
+    offer: Offer | None  # None: the catalogue does not know the judge model
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a run will take. Money in nano-dollars; None: not known, and `unknown` says why."""
+
+    replay_calls_expected: int
+    replay_calls_at_most: int
+    judge_calls_expected: int
+    judge_calls_at_most: int
+    prompts_expected: int
+    prompts_at_most: int
+    tokens_expected: int | None
+    cost_expected_nanousd: int | None
+    cost_low_nanousd: int | None
+    cost_high_nanousd: int | None
+    cap_nanousd: int
+    minutes_expected: float
+    providers: tuple[str, ...]
+    detectable_difference: float | None
+    unknown: tuple[Reason, ...]
+    notes: tuple[Reason, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As it is stored in Evaluation.forecast."""
+        return {
+            **asdict(self),
+            "providers": list(self.providers),
+            "unknown": [reason.to_json() for reason in self.unknown],
+            "notes": [note.to_json() for note in self.notes],
+        }
