@@ -1,0 +1,287 @@
+"""Chat calls: an event loop in a thread, fixed workers over a queue, aiohttp (docs/decisions/0005-wire.md)."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import msgspec
+import stamina
+
+from agentopt import __version__
+from agentopt.lib import http
+from ingestion.gateway import errors, patience, replies
+from ingestion.gateway.base import ChatReply, ChatRequest, Endpoint
+
+if TYPE_CHECKING:
+    import aiohttp
+
+MAX_REPLY_BYTES = 20 * 1024 * 1024
+METADATA_LENGTH = 128
+SANDBOX_HEADER = "x-agentopt-sandbox"
+_Entry = tuple[ChatRequest, "Future[ChatReply]"]
+
+
+class ChatSession:
+    """Sends calls from any thread, at most `in_flight` at once; use as a context manager.
+
+    Leaving it cancels what is queued or in flight. A failed call concerns its own future only.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, in_flight: int) -> None:
+        self._url = f"{endpoint.base_url}/chat/completions"
+        self._headers = _headers(endpoint)
+        self._in_flight = in_flight
+        self._ready = threading.Event()
+        self._broken: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
+        self._open: set[Future[ChatReply]] = set()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="gateway-chat", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self._ready.wait()
+        if self._broken is not None:
+            raise self._broken
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        with self._lock:
+            loop, self._loop = self._loop, None
+        if loop is not None:
+            loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
+
+    def submit(self, request: ChatRequest) -> "Future[ChatReply]":
+        """Queue a call. Its future gives the reply or raises a child of errors.CallFailed.
+
+        Cancelling a queued call means that it is never sent; one in flight runs to its end unread.
+
+        Raises:
+            RuntimeError: the session is closed.
+        """
+        future: Future[ChatReply] = Future()
+        with self._lock:
+            if self._loop is None:
+                raise RuntimeError("the chat session is closed")
+            self._open.add(future)
+            self._loop.call_soon_threadsafe(self._queue.put_nowait, (request, future))
+        future.add_done_callback(self._open.discard)
+        return future
+
+    # ------------------------------------------------------------------------------------ inside the thread
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+                runner.run(self._serve())
+        except BaseException as error:  # noqa: BLE001 — a thread's failure belongs to whoever waits for it
+            self._broken = error
+        finally:
+            with self._lock:
+                self._loop = None
+            for future in list(self._open):
+                future.cancel()
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        import aiohttp
+
+        self._stopped = asyncio.Event()
+        async with aiohttp.ClientSession(
+            connector=http.connector(self._in_flight),
+            headers=self._headers,
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=http.CONNECT_TIMEOUT_S),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+        ) as session:
+            workers = [asyncio.create_task(self._work(session)) for _ in range(self._in_flight)]
+            self._loop = asyncio.get_running_loop()
+            self._ready.set()
+            await self._stopped.wait()
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+
+    async def _work(self, session: "aiohttp.ClientSession") -> None:
+        while True:
+            request, future = await self._queue.get()
+            if future.cancelled():
+                continue
+            # the caller may cancel between any two lines
+            with suppress(InvalidStateError):
+                try:
+                    future.set_result(await _ask(session, request, url=self._url))
+                except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's, and the worker goes on
+                    future.set_exception(error)
+
+
+async def _ask(session: "aiohttp.ClientSession", request: ChatRequest, *, url: str) -> ChatReply:
+    """One call with its repeats, within its time."""
+    now = asyncio.get_running_loop().time
+    rule = patience.Patience(now, now() + request.timeout_s)
+    body, headers = _body(request), _call_headers(request)
+    calls, last = 0, None
+    try:
+        async with asyncio.timeout_at(rule.deadline):
+            async for attempt in stamina.retry_context(
+                on=rule,
+                attempts=patience.ATTEMPTS,
+                timeout=None,
+                wait_initial=patience.WAIT_INITIAL_S,
+                wait_max=patience.WAIT_MAX_S,
+                wait_jitter=patience.WAIT_JITTER_S,
+            ):
+                with attempt:
+                    calls += 1
+                    try:
+                        return await _attempt(session, url, body=body, headers=headers, calls=calls)
+                    except errors.CallFailed as error:
+                        error.calls, last = calls, error
+                        raise
+    except TimeoutError:
+        # a failure that was about to be repeated says more than the time-out of the wait for the repeat
+        told = f" (before: {last.code})" if last else ""
+        raise errors.TimedOut(f"No answer within {request.timeout_s:g} s{told}.", calls=calls) from None
+    raise AssertionError("unreachable")
+
+
+async def _attempt(
+    session: "aiohttp.ClientSession", url: str, *, body: bytes, headers: Mapping[str, str], calls: int
+) -> ChatReply:
+    """Send once and read the answer. Causes are cut off: aiohttp's texts may quote bytes of a reply."""
+    import aiohttp
+
+    began = time.perf_counter_ns()
+    try:
+        async with session.post(url, data=body, headers=headers, allow_redirects=False) as response:
+            simulated = SANDBOX_HEADER in response.headers
+            try:
+                answer, first_ns = await _answer(response)
+            except errors.CallFailed as error:
+                error.simulated = simulated
+                raise
+            return ChatReply(
+                text=answer.text,
+                tool_calls=answer.tool_calls,
+                finish_reason=answer.finish_reason,
+                model=answer.model,
+                refusal=answer.refusal,
+                usage=answer.usage,
+                latency_us=(time.perf_counter_ns() - began) // 1000,
+                first_token_us=None if first_ns is None else (first_ns - began) // 1000,
+                calls=calls,
+                simulated=simulated,
+            )
+    except aiohttp.ClientConnectorError as error:
+        raise _unreached(error.os_error) from None
+    except aiohttp.ClientError:
+        raise errors.GatewayDown("The connection to the gateway broke before the answer was complete.") from None
+
+
+async def _answer(response: "aiohttp.ClientResponse") -> tuple[replies.Answer, int | None]:
+    """Read a reply; with the moment of its first token in nanoseconds where it came as a stream."""
+    if response.status >= 300:
+        raise errors.from_reply(response.status, response.headers, await _read(response))
+    if response.content_type != "text/event-stream":
+        return replies.read(await _read(response)), None
+    return await _read_stream(response)
+
+
+async def _read(response: "aiohttp.ClientResponse") -> bytes:
+    parts, size = [], 0
+    async for chunk in response.content.iter_any():
+        size += len(chunk)
+        if size > MAX_REPLY_BYTES:
+            raise _too_large()
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+async def _read_stream(response: "aiohttp.ClientResponse") -> tuple[replies.Answer, int | None]:
+    import aiohttp
+
+    stream, size, first_ns = replies.Stream(), 0, None
+    try:
+        async for chunk in response.content.iter_any():
+            size += len(chunk)
+            if size > MAX_REPLY_BYTES:
+                raise _too_large()
+            stream.feed(chunk)
+            if first_ns is None and stream.started:
+                first_ns = time.perf_counter_ns()
+            if stream.done:
+                break
+    except aiohttp.ClientError:
+        raise errors.BadAnswer("The stream broke off before the answer did.", upstream_status=200) from None
+    return stream.answer(), first_ns
+
+
+def _too_large() -> errors.BadAnswer:
+    error = errors.BadAnswer(f"The reply is larger than {MAX_REPLY_BYTES // 1024**2} MB.", upstream_status=200)
+    error.retryable = False  # type: ignore[misc] — this one would be as large again
+    return error
+
+
+def _unreached(cause: BaseException | None) -> errors.GatewayDown:
+    if isinstance(cause, http.PrivateAddress):
+        return errors.AddressRefused(
+            "The gateway's address is private; if that is meant, set ALLOW_PRIVATE_ADDRESSES=true.", calls=0
+        )
+    return errors.GatewayDown("The gateway cannot be reached; is its address right and the service up?")
+
+
+def _body(request: ChatRequest) -> bytes:
+    body: dict[str, Any] = {**request.body, "model": request.model}
+    if body.get("stream"):
+        # without it a stream carries no usage at all
+        body["stream_options"] = {**(body.get("stream_options") or {}), "include_usage": True}
+    try:
+        return msgspec.json.encode(body)
+    except UnicodeEncodeError:  # half a surrogate pair, which a logged prompt cut in the middle of an emoji has
+        return json.dumps(body).encode()
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    """Headers of every call, by the SDK's own builder."""
+    from portkey_ai import createHeaders
+
+    name, key = endpoint.auth_header.lower(), endpoint.api_key
+    if name == "authorization":
+        auth = createHeaders(Authorization=key)
+    elif name == "x-portkey-api-key":
+        auth = createHeaders(api_key=key)
+    else:
+        auth = {endpoint.auth_header: key}
+    return {
+        **auth,
+        **createHeaders(strict_open_ai_compliance=False),
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "user-agent": f"agentopt/{__version__}",
+    }
+
+
+def _call_headers(request: ChatRequest) -> dict[str, str]:
+    """Trace id and metadata, as the SDK's header builder spells them: JSON in ASCII."""
+    if not request.trace_id:
+        raise ValueError("a call needs a trace id, or the gateway's repeats and the SDK's multiply")
+    headers = {"x-portkey-trace-id": request.trace_id}
+    if request.metadata:
+        cut = {key: value[:METADATA_LENGTH] for key, value in request.metadata.items()}
+        headers["x-portkey-metadata"] = json.dumps(cut)
+    return headers
+
+
+def _loop_factory() -> Any:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
