@@ -150,9 +150,13 @@ def _decide(
         before = recommendation.decisions.order_by("-pk").first()
         decision = recommendation.decisions.create(kind=kind, by=by, at=now, note=note.strip(), until=until)
         audit.record(
-            recommendation.project, by, f"recommendation {kind}", f"recommendation {recommendation.pk}",
-            before=before.kind if before else None, after=kind,
-        )  # fmt: skip
+            recommendation.project,
+            by,
+            f"recommendation.{kind}",
+            f"recommendation {recommendation.pk}",
+            before={"decision": before.kind} if before else None,
+            after={"decision": kind},
+        )
     return decision
 
 
