@@ -49,6 +49,7 @@ class Design:
     screen: int = 20
     screen_from: int = 2
     finalists: int = 3
+    least_prompts: int = 30  # with fewer nothing is paid
 
 
 @dataclass(frozen=True)
@@ -66,30 +67,38 @@ def error_level(threshold: float, prior: float) -> float:
 
 def expected_calls(design: Design, *, candidates: int) -> Calls:
     """Answers and prompts of an average run."""
-    limit = design.limit
-    if not candidates or not limit:
-        return Calls(0, 0)
-    each = min(limit, round(MEASURED_ANSWERS * (limit / MEASURED_LIMIT) ** GROWTH))
-    if candidates < design.screen_from:
-        return Calls(each * candidates, each)
-    screen = min(design.screen, limit // 3)
-    beyond = (each - screen) * candidates / min(design.finalists, candidates)
-    return Calls(each * candidates, min(limit, screen + max(0, round(beyond))))
+    least, most = least_calls(design, candidates=candidates), most_calls(design, candidates=candidates)
+    each = min(design.limit, round(MEASURED_ANSWERS * (design.limit / MEASURED_LIMIT) ** GROWTH))
+    screen = _ranked_on(design, candidates=candidates)
+    tried = min(design.finalists, candidates) if screen else 1
+    prompts = screen + round((each - screen) * max(1, candidates) / tried)
+    return Calls(
+        answers=min(max(each * candidates, least.answers), most.answers),
+        prompts=min(max(prompts, least.prompts), most.prompts),
+    )
 
 
 def most_calls(design: Design, *, candidates: int) -> Calls:
     """Answers and prompts of a run in which nobody is dropped before the limit."""
-    limit = design.limit
-    if candidates < design.screen_from:
-        return Calls(limit * candidates, limit if candidates else 0)
-    screen = min(design.screen, limit // 3)
-    return Calls(screen * candidates + (limit - screen) * min(design.finalists, candidates), limit)
+    if not candidates or design.limit < design.least_prompts:
+        return Calls(0, 0)
+    screen = _ranked_on(design, candidates=candidates)
+    tried = min(design.finalists, candidates) if screen else candidates
+    return Calls(screen * candidates + (design.limit - screen) * tried, design.limit)
 
 
 def least_calls(design: Design, *, candidates: int) -> Calls:
     """Answers and prompts of a run in which everybody is dropped at the first look."""
-    first = min(design.screen, design.limit if candidates < design.screen_from else design.limit // 3)
-    return Calls(first * candidates, first if candidates else 0)
+    if not candidates or design.limit < design.least_prompts:
+        return Calls(0, 0)
+    first = _ranked_on(design, candidates=candidates) or min(design.screen, design.limit)
+    return Calls(first * candidates, first)
+
+
+def _ranked_on(design: Design, *, candidates: int) -> int:
+    """Prompts that only rank the candidates; 0 where there is one, or too few prompts remain to decide."""
+    screen = min(design.screen, design.limit // 3)
+    return screen if candidates >= design.screen_from and design.limit - screen >= design.least_prompts else 0
 
 
 def detectable_difference(design: Design, *, candidates: int, exact: bool) -> float | None:

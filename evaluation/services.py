@@ -92,9 +92,11 @@ def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: da
 
 
 def _digest(planned: Plan, drawn: Sequence[Prompt]) -> str:
-    """Hash of candidates and prompts in order: two evaluations that agree in it are the same run."""
-    named = [planned.baseline.name, *(offer.name for offer in planned.kept), *(str(prompt.pk) for prompt in drawn)]
-    return hashlib.sha256("\n".join(named).encode()).hexdigest()
+    """Hash of models, judges and prompts in order: two evaluations that agree in it are the same run."""
+    judges = [f"{judge.model} {judge.rubric} {judge.repeats}" for judge in planned.panel.judges]
+    arms = [planned.baseline.name, *(offer.name for offer in planned.kept)]
+    prompts = [str(prompt.pk) for prompt in drawn]
+    return hashlib.sha256("\n".join([*arms, "", *judges, "", *prompts]).encode()).hexdigest()
 
 
 def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> list[int]:
