@@ -8,11 +8,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class JobKind:
-    """`task` runs one slice of a job, given its id; `then` is the kind that follows on the same subject."""
+    """`task` runs one slice of a job, given its id; `then` is the kind that follows on the same subject.
+
+    `ended`, where given, is called with the Job once it failed or was cancelled, to mark its subject.
+    """
 
     task: str
     title: str
     then: str | None = None
+    ended: str | None = None
 
 
 JOBS = {

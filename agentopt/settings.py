@@ -263,6 +263,8 @@ Q_CLUSTER = {
     "sync": False,
     "scheduler": ENABLE_SCHEDULER,
 }
+# one slice works for a minute and beats every 20 s; a worker that is silent for this long counts as dead
+JOB_LEASE_S = _read("JOB_LEASE_S", 60, _number(1, 3600), "seconds, 1 to 3600")
 JOB_STALL_S = _read("JOB_STALL_S", 90, _number(2, 3600), "seconds, 2 to 3600")
 
 # ------------------------------------------------------------------------------------------------ people

@@ -108,7 +108,7 @@ class Membership(models.Model):
 
 
 class Connection(models.Model):
-    """Where a project's logs come from and where its model calls go. Empty fields fall back to the instance's settings."""
+    """Where a project's logs come from and where its model calls go. Empty: the instance's settings."""
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="connection")
     base_url = models.URLField(max_length=500, blank=True)

@@ -13,11 +13,14 @@ LIMITS = ("quality", "safety", "answered", "latency_p95_s", "cost_per_call_usd")
 
 @dataclass(frozen=True)
 class Goal:
-    """What a project wants of a model. Margins and quality gains are in score points of [0, 1], scales of cost and latency in shares saved."""
+    """What a project wants of a model.
+
+    Margins and gains of quality are in score points of [0, 1], scales of cost and latency in shares saved.
+    """
 
     weights: Mapping[str, float] = field(default_factory=lambda: {"quality": 0.4, "cost": 0.4, "latency": 0.2})
     scales: Mapping[str, float] = field(default_factory=lambda: {"quality": 0.10, "cost": 0.50, "latency": 0.50})
-    margins: Mapping[str, float] = field(default_factory=lambda: {name: 0.05 for name in GUARDS})
+    margins: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(GUARDS, 0.05))
     limits: Mapping[str, float] = field(default_factory=dict)
     min_gain: float = 0.10
 
@@ -49,7 +52,7 @@ class Goal:
         unknown = set(terms) - {"weights", "scales", "margins", "limits", "min_gain"}
         if unknown:
             raise Invalid(
-                "The goal has unknown terms.", fields={name: "There is no such term." for name in sorted(unknown)}
+                "The goal has unknown terms.", fields=dict.fromkeys(sorted(unknown), "There is no such term.")
             )
         return cls(**terms)
 
