@@ -225,7 +225,7 @@ async def _read_stream(response: "aiohttp.ClientResponse") -> tuple[replies.Answ
 
 def _too_large() -> errors.BadAnswer:
     error = errors.BadAnswer(f"The reply is larger than {MAX_REPLY_BYTES // 1024**2} MB.", upstream_status=200)
-    error.retryable = False  # type: ignore[misc] — this one would be as large again
+    error.retryable = False  # it would be as large again
     return error
 
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from agentopt.lib.errors import GatewayError
 
@@ -25,7 +25,7 @@ class CallFailed(GatewayError):
         detail: the provider's own words, cut to 300 characters; never in the text, since they may quote a prompt.
     """
 
-    retryable: ClassVar[bool] = False
+    retryable: bool = False
 
     def __init__(
         self,

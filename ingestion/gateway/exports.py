@@ -88,15 +88,7 @@ class LogExports:
 
     def state(self, export_id: str) -> ExportState:
         """Ask how far an export is. A word nobody knows means: wait."""
-        found = self._plane.call(lambda sdk: sdk.logs.exports.retrieve(export_id=export_id).model_dump())
-        status = found.get("status")
-        if not isinstance(status, str) or not status:
-            raise errors.BadAnswer("The gateway tells no state of the export.", upstream_status=200)
-        word = status.lower()
-        return ExportState(
-            status, draft=word == "draft", ready=word == "success", failed=word in FAILED_STATES,
-            total=_total(found.get("total_records")),
-        )  # fmt: skip
+        return self._plane.call(lambda sdk: _state(sdk.logs.exports.retrieve(export_id=export_id).model_dump()))
 
     def lines(self, export_id: str) -> Iterator[bytes]:
         """Lines of a finished export in order, without their ends, also the empty ones.
@@ -118,22 +110,23 @@ class LogExports:
                 return
 
     def _fetch(self, export_id: str) -> Iterator[bytes]:
-        url = self._plane.call(lambda sdk: sdk.logs.exports.download(export_id=export_id).model_dump()).get(
-            "signed_url"
-        )
-        _refuse_address(url)
-        # a client of its own: no header of ours may reach the object store
-        with http.client(timeout_s=60, max_bytes=MAX_EXPORT_BYTES) as client:
-            try:
-                with client.stream("GET", url) as reply:
-                    if reply.status_code >= 300:
-                        raise _refused_download(reply)
-                    yield from _lines(_unpacked(reply.iter_bytes()))
-            except (httpx.HTTPError, http.TooLarge, http.PrivateAddress, zlib.error) as error:
-                failure = _broken_download(error)
-            else:
-                return
-        raise failure from None
+        found = self._plane.call(lambda sdk: sdk.logs.exports.download(export_id=export_id).model_dump())
+        yield from _read(_checked_address(found.get("signed_url")))
+
+
+def _read(url: str) -> Iterator[bytes]:
+    """Lines of a file behind a signed address, by a client of its own: no header of ours may reach the store."""
+    with http.client(timeout_s=60, max_bytes=MAX_EXPORT_BYTES) as client:
+        try:
+            with client.stream("GET", url) as reply:
+                if reply.status_code >= 300:
+                    raise _refused_download(reply)
+                yield from _lines(_unpacked(reply.iter_bytes()))
+        except (httpx.HTTPError, http.TooLarge, http.PrivateAddress, zlib.error) as error:
+            failure = _broken_download(error)
+        else:
+            return
+    raise failure from None
 
 
 def _draft(row: dict[str, Any]) -> Draft:
@@ -141,6 +134,17 @@ def _draft(row: dict[str, Any]) -> Draft:
         raise TypeError("an export without an id")
     total = row.get("total")
     return Draft(row["id"], _total(row.get("total_records") if total is None else total))
+
+
+def _state(row: dict[str, Any]) -> ExportState:
+    status = row.get("status")
+    if not isinstance(status, str) or not status:
+        raise TypeError("an export without a state")
+    word = status.lower()
+    return ExportState(
+        status, draft=word == "draft", ready=word == "success", failed=word in FAILED_STATES,
+        total=_total(row.get("total_records")),
+    )  # fmt: skip
 
 
 def _total(value: Any) -> int | None:
@@ -162,14 +166,14 @@ def _denied(reply: Any) -> Iterator[str]:
         yield from _denied(reply.get(key))
 
 
-def _refuse_address(url: Any) -> None:
+def _checked_address(url: Any) -> str:
     """A server that names our next address is not to be trusted with it: https, or loopback where that is allowed."""
-    parts = urlsplit(url) if isinstance(url, str) else None
-    local = (
-        settings.ALLOW_PRIVATE_ADDRESSES and parts is not None and parts.hostname in ("127.0.0.1", "::1", "localhost")
-    )
-    if parts is None or not parts.hostname or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
-        raise errors.BadAnswer("The gateway gave no usable download address (https is needed).", upstream_status=200)
+    if isinstance(url, str):
+        parts = urlsplit(url)
+        is_local = parts.hostname in ("127.0.0.1", "::1", "localhost") and settings.ALLOW_PRIVATE_ADDRESSES
+        if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
+            return url
+    raise errors.BadAnswer("The gateway gave no usable download address (https is needed).", upstream_status=200)
 
 
 def _refused_download(reply: httpx.Response) -> errors.CallFailed:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import threading
 import time
 from concurrent.futures import CancelledError, wait
 from typing import Any
@@ -393,13 +394,18 @@ def test_leaving_a_session_cancels_what_is_queued_or_in_flight() -> None:
 
 
 def test_an_exception_inside_the_block_comes_out_and_the_thread_ends() -> None:
-    with serving(lambda h: h.hang()) as fake, pytest.raises(KeyError):
-        with chat.ChatSession(fake.endpoint(), in_flight=1) as session:
-            future = session.submit(request(timeout_s=60))
-            raise KeyError
+    futures = []
 
-    assert future.cancelled()
-    assert not session._thread.is_alive()
+    def fail(fake: Fake) -> None:
+        with chat.ChatSession(fake.endpoint(), in_flight=1) as session:
+            futures.append(session.submit(request(timeout_s=60)))
+            raise KeyError(session._thread.name)
+
+    with serving(lambda h: h.hang()) as fake, pytest.raises(KeyError, match="gateway-chat"):
+        fail(fake)
+
+    assert futures[0].cancelled()
+    assert not any(thread.name == "gateway-chat" for thread in threading.enumerate())
 
 
 def test_a_cancelled_call_in_the_queue_is_never_sent() -> None:
