@@ -6,7 +6,7 @@ NANO = 1_000_000_000
 TOKENS_PER_PRICE = 1_000_000
 
 
-def nanousd(usd: Decimal | float | int | str) -> int:
+def nanousd(usd: Decimal | float | str) -> int:
     """US dollars to nano-dollars, rounded half to even; a float is read by its shortest decimal form."""
     return int((Decimal(str(usd)) * NANO).to_integral_value(ROUND_HALF_EVEN))
 
@@ -16,7 +16,7 @@ def usd(amount_nanousd: int | None) -> Decimal | None:
     return None if amount_nanousd is None else Decimal(amount_nanousd) / NANO
 
 
-def cents_to_nanousd(cents: Decimal | float | int | str) -> int:
+def cents_to_nanousd(cents: Decimal | float | str) -> int:
     """US cents, the unit of Portkey's costs, to nano-dollars."""
     return int((Decimal(str(cents)) * (NANO // 100)).to_integral_value(ROUND_HALF_EVEN))
 

@@ -1,0 +1,1 @@
+"""One raw record to the fields of a LogRecord, one file per source."""

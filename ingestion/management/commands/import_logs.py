@@ -1,0 +1,63 @@
+"""Import a file of logs into a project."""
+
+import json
+import sys
+from argparse import ArgumentParser
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from tqdm import tqdm
+
+from agentopt.lib.errors import AgentOptError
+from ingestion import services, values
+from ingestion.formats.detection import READERS
+from projects.models import Project
+
+
+class Command(BaseCommand):
+    """Print what was added, what was there already, and what was set aside with the reasons."""
+
+    help = "Import a file of logs (JSON lines, gzip or not) into a project."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("project", metavar="PROJECT", help="slug of the project")
+        parser.add_argument("file", metavar="FILE", type=Path)
+        parser.add_argument("--format", choices=list(READERS), help="found out by looking unless given")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = Project.objects.filter(slug=options["project"]).first()
+        if project is None:
+            slugs = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
+            raise CommandError(f"There is no project {options['project']!r}. There are: {slugs}.")
+        shown = not options["json"] and sys.stderr.isatty()
+        with tqdm(unit=" rows", disable=not shown, file=sys.stderr) as bar:
+            try:
+                found = services.import_file(
+                    project, options["file"], format=options["format"], beat=lambda done: bar.update(done - bar.n)
+                )
+            except AgentOptError as error:
+                raise CommandError(error.message) from error
+        if options["json"]:
+            self.stdout.write(json.dumps(_as_json(found)))
+        else:
+            self._say(found)
+
+    def _say(self, found: values.Imported) -> None:
+        self.stdout.write(f"{found.added} added, {found.already_there} already there, {found.set_aside} set aside.")
+        for aside in found.reasons[:10]:
+            self.stdout.write(f"  line {aside.line}: {aside.reason}")
+        if found.set_aside > 10:
+            counts = Counter(aside.code for aside in found.reasons)
+            self.stdout.write("  … " + ", ".join(f"{code} {n}" for code, n in counts.most_common()))
+
+
+def _as_json(found: values.Imported) -> dict[str, Any]:
+    return {
+        "added": found.added,
+        "already_there": found.already_there,
+        "set_aside": found.set_aside,
+        "reasons": [{"line": row.line, "code": row.code, "reason": row.reason} for row in found.reasons],
+    }

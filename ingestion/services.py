@@ -1,0 +1,77 @@
+"""Changes to what is ingested: import a file, take pushed rows, check a connection."""
+
+from collections.abc import Callable, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from django.utils import timezone
+
+from agentopt.lib.errors import Invalid
+from ingestion import files, store, values
+from ingestion.formats import detection
+from ingestion.models import Batch
+from projects.models import Project
+
+LOOKED_AT_LINES = 20
+MAX_PUSHED_ROWS = 1000
+
+
+def import_file(
+    project: Project,
+    path: Path | str,
+    *,
+    format: str | None = None,  # noqa: A002
+    simulated: bool = False,
+    beat: Callable[..., object] | None = None,
+    label: str | None = None,
+) -> values.Imported:
+    """Store the rows of a JSONL file, gzip or not; its format is found by looking unless named.
+
+    Args:
+        label: what the rows set aside are filed under; the file's name unless given.
+        beat: called with `done=`, lines read so far, after each committed chunk.
+
+    Raises:
+        Invalid: no such file, an empty one, an unknown format, or a damaged one (`files.lines` says what is kept then).
+    """
+    path = Path(path)
+    with files.opened(path) as stream:
+        rows = files.lines(stream)
+        first = list(islice(rows, LOOKED_AT_LINES))
+        if not any(line.strip() for _, line in first):
+            raise Invalid(f"{path.name} is empty: there are no logs in it.", fields={"file": "It is empty."})
+        return store.append(
+            project,
+            chain(first, rows),
+            format=format or detection.detect([line for _, line in first]),
+            source=Batch.Source.FILE,
+            label=label or path.name,
+            simulated=simulated,
+            now=timezone.now(),
+            beat=beat,
+        )
+
+
+def push(project: Project, rows: Sequence[Any], *, format: str | None = None) -> list[values.PushedRow]:  # noqa: A002
+    """Store rows given as JSON values; the answer says of each, in order, what became of it (`index` from 0).
+
+    Raises:
+        Invalid: no rows, more than 1000, or none in a format we know.
+    """
+    if not 1 <= len(rows) <= MAX_PUSHED_ROWS:
+        raise Invalid(f"Give 1 to {MAX_PUSHED_ROWS} rows.", fields={"records": f"Expected 1 to {MAX_PUSHED_ROWS}."})
+    lines = [msgspec.json.encode(row) for row in rows]
+    outcomes: list[values.PushedRow] = []
+    store.append(
+        project,
+        list(enumerate(lines)),
+        format=format or detection.detect(lines),
+        source=Batch.Source.PUSH,
+        label="push",
+        simulated=False,
+        now=timezone.now(),
+        outcomes=outcomes.append,
+    )
+    return outcomes

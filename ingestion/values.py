@@ -1,0 +1,149 @@
+"""Plain values of ingestion: a record as read, what came of an import, a profile of usage."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+TIME_FLAG = "time_unknown"
+"""Metadata key of a record whose source told no time; it carries the time of its import."""
+
+
+@dataclass(frozen=True, slots=True)
+class RawRecord:
+    """One model call as its source tells it; None and "" mean that the source does not say.
+
+    `request` and `response` are the bodies' JSON text exactly as it came.
+    """
+
+    source_id: str | None
+    trace_key: str | None
+    occurred_at: datetime | None
+    provider: str
+    model: str
+    status: str  # "ok" | "failed"
+    request: str
+    response: str
+    prompt_version: str = ""
+    status_code: int | None = None
+    finish_reason: str = ""
+    refused: bool | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cached_tokens: int | None = None
+    source_cost_nanousd: int | None = None
+    latency_us: int | None = None
+    first_token_us: int | None = None
+    uses_tools: bool = False
+    uses_json: bool = False
+    has_images: bool = False
+    streamed: bool = False
+    obstacle: str = ""
+    preview: str = ""
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RowAside:
+    """A row that could not be read."""
+
+    line: int
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What came of rows given to the store. `reasons` holds the first rows set aside, at most 100."""
+
+    added: int = 0
+    already_there: int = 0
+    set_aside: int = 0
+    batches: int = 0
+    reasons: tuple[RowAside, ...] = ()
+
+
+@dataclass(frozen=True)
+class PushedRow:
+    """What came of one pushed row."""
+
+    index: int
+    status: str  # "added" | "already_there" | "set_aside"
+    source_id: str | None = None
+    code: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one call; `cached_tokens` are part of `input_tokens`."""
+
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Price:
+    """Nano-dollars per million tokens; no cached price: cached tokens cost what others do."""
+
+    input_nanousd: int
+    output_nanousd: int
+    cached_input_nanousd: int | None = None
+
+
+@dataclass(frozen=True)
+class UsageProfile:
+    """How a project uses a model within a window; None where no row tells."""
+
+    n_calls: int
+    n_failed: int
+    days: float
+    monthly_calls: float | None
+    p50_input_tokens: int | None
+    p99_input_tokens: int | None
+    p99_output_tokens: int | None
+    mean_input_tokens: float | None
+    mean_output_tokens: float | None
+    share_cached: float | None
+    share_tools: float | None
+    share_json: float | None
+    share_images: float | None
+    share_streamed: float | None
+    mean_cost_nanousd: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PromptRef:
+    """A logged call that may be replayed, without its bodies."""
+
+    pk: int
+    source_id: str
+    trace_key: str
+    occurred_at: datetime
+    status: str
+    refused: bool | None
+    input_tokens: int | None
+    output_tokens: int | None
+    cached_tokens: int | None
+    cost_nanousd: int | None
+    latency_us: int | None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The calls of a model in a window: how many can be replayed, what keeps the others from it.
+
+    `left_out` counts by obstacle. The means are the baseline's, over replayable calls where the figure is known.
+    `answered_rate` is the share that neither failed nor refused.
+    """
+
+    n_calls: int
+    n_conversations: int
+    n_replayable: int
+    left_out: Mapping[str, int]
+    n_cost_known: int
+    mean_cost_nanousd: float | None
+    n_answered_known: int
+    answered_rate: float | None
+    n_latency_known: int
+    mean_latency_us: float | None
