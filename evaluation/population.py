@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from agentopt.lib.errors import Conflict, Invalid
+from evaluation.judges import rules
 from evaluation.values import LeftOut, Population, Prompt
 from ingestion.models import LogRecord, LogRecordQuerySet
 from projects.models import Project
@@ -64,7 +65,7 @@ def _population(
             source_id=row.source_id,
             conversation=row.trace_id,
             use_case=str(row.metadata.get("use_case", ""))[:80],
-            answered=_answered(row.status, refused=row.refused),
+            answered=rules.answered(failed=row.status == LogRecord.Status.FAILED, was_refused=row.refused),
             cost_nanousd=row.cost_nanousd,
         )
         for row in rows
@@ -92,10 +93,3 @@ def _population(
         mean_latency_s=sum(latencies) / len(latencies) / 1e6 if latencies else None,
         simulated=logs.filter(batch__simulated=True).exists(),
     )
-
-
-def _answered(status: str, *, refused: bool | None) -> bool | None:
-    """Whether a call was answered: it neither failed nor was refused."""
-    if status == LogRecord.Status.FAILED:
-        return False
-    return None if refused is None else not refused

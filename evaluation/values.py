@@ -103,7 +103,7 @@ class Prompt:
     source_id: str
     conversation: int
     use_case: str
-    answered: bool | None
+    answered: float  # 0: failed or refused
     cost_nanousd: int | None
 
 
@@ -135,10 +135,9 @@ class Population:
     def baseline_means(self) -> dict[str, float]:
         """Means over all prompts by metric, where every prompt's value is known; cost in US dollars."""
         means: dict[str, float] = {}
-        answered = [prompt.answered for prompt in self.prompts if prompt.answered is not None]
         costs = [prompt.cost_nanousd for prompt in self.prompts if prompt.cost_nanousd is not None]
-        if answered and len(answered) == len(self.prompts):
-            means["answered"] = sum(answered) / len(answered)
+        if self.prompts:
+            means["answered"] = sum(prompt.answered for prompt in self.prompts) / len(self.prompts)
         if costs and len(costs) == len(self.prompts):
             means["cost"] = sum(costs) / len(costs) / NANO
         return means
