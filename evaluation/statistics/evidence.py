@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evaluation.statistics import fixed_point
-from evaluation.statistics.fixed_point import Array, Grouping, UnitSums
+from evaluation.statistics.fixed_point import Array, Grouping
 from evaluation.statistics.intervals import Interval
 from evaluation.statistics.judge_error import Bias
 from evaluation.statistics.policy import Policy
@@ -123,17 +123,13 @@ def _pairs(x: Array) -> tuple[Array, Array, Array]:
     return both.astype(float), np.where(both, x[:, 1:], 0.0), np.where(both, x[:, :1], 0.0)
 
 
-def _per_prompt(sums: UnitSums, prompts: Array) -> Array:
-    return sums.total() / np.maximum(prompts, 1.0)
-
-
 def _guard(name: str, x: Array, setting: _Setting) -> Measured:
     """Paired difference of a guard, with and without the imagined unit on which the candidate fails completely."""
     both, mine, base = _pairs(x)
     group = setting.grouping
     diff, seen = group.sums(mine - base), group.sums(both)
     prompts = seen.total()
-    estimate = _per_prompt(diff, prompts)
+    estimate = diff.per_prompt(prompts)
     top, bottom = diff.reweighted(setting.weights), seen.reweighted(setting.weights)
     extra = setting.imagined(setting.imagined_weight(name))
     measured = Measured(
@@ -141,8 +137,8 @@ def _guard(name: str, x: Array, setting: _Setting) -> Measured:
         draws=top / np.maximum(bottom, 1e-9),
         influence=(diff.each() - seen.each() * estimate) * group.units / np.maximum(prompts, 1.0),
         prompts=prompts.astype(np.int64),
-        baseline=_per_prompt(group.sums(base), prompts),
-        value=_per_prompt(group.sums(mine), prompts),
+        baseline=group.sums(base).per_prompt(prompts),
+        value=group.sums(mine).per_prompt(prompts),
         guarded=(top - extra) / np.maximum(bottom + extra, 1e-9),
     )
     measured = _adjust(name, measured, x, setting)
@@ -182,8 +178,8 @@ def _saving(name: str, x: Array, setting: _Setting) -> Measured:
         guarded=draws,
         influence=influence,
         prompts=prompts.astype(np.int64),
-        baseline=_per_prompt(owed, prompts),
-        value=_per_prompt(spent, prompts),
+        baseline=owed.per_prompt(prompts),
+        value=spent.per_prompt(prompts),
     )
     return _adjust(name, measured, x, setting)
 
@@ -194,7 +190,7 @@ def _level(name: str, x: Array, setting: _Setting) -> Measured:
     group = setting.grouping
     mine, seen = group.sums(np.where(known, x, 0.0)[:, 1:]), group.sums(known[:, 1:].astype(float))
     prompts = seen.total()
-    level = _per_prompt(mine, prompts)
+    level = mine.per_prompt(prompts)
     top, bottom = mine.reweighted(setting.weights), seen.reweighted(setting.weights)
     noise = setting.noise if name == "quality" else np.zeros(1)
     extra = setting.imagined(setting.policy.imagined)
@@ -204,7 +200,7 @@ def _level(name: str, x: Array, setting: _Setting) -> Measured:
         draws=top / np.maximum(bottom, 1e-9) + noise,
         influence=(mine.each() - seen.each() * level) * group.units / np.maximum(prompts, 1.0),
         prompts=prompts.astype(np.int64),
-        baseline=np.broadcast_to(_per_prompt(production[0], production[1].total()), level.shape),
+        baseline=np.broadcast_to(production[0].per_prompt(production[1].total()), level.shape),
         value=level,
         guarded=top / np.maximum(bottom + extra, 1e-9) + noise,
     )

@@ -84,6 +84,10 @@ class UnitSums:
         """Return the sum over units, shape (k,)."""
         return np.asarray(np.ldexp(self.whole.sum(0), self.exponent))
 
+    def per_prompt(self, prompts: Array) -> Array:
+        """Return the sum over units divided by so many prompts, shape (k,); 0 of none."""
+        return np.asarray(np.ldexp(self.whole.sum(0) / np.maximum(prompts, 1.0), self.exponent))
+
     def reweighted(self, weights: Array) -> Array:
         """Return the weighted sums for integer weights of shape (units, draws): shape (k, draws), exact."""
         return np.asarray(np.ldexp(self.whole.T @ weights, self.exponent[:, None] - WEIGHT_BITS))

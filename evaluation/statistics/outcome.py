@@ -107,7 +107,7 @@ class Outcome:
     candidate_answers: int
     judged_answers: int
     looks: tuple[Look, ...] = ()
-    leader_evidence: Evidence | None = field(default=None, compare=False)
+    leader_evidence: Evidence | None = field(default=None, compare=False, repr=False)
     code: str = ""  # key of REASONS
     findings: tuple[Finding, ...] = ()  # one per candidate column, in their order
 

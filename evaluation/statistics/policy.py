@@ -144,6 +144,12 @@ def level_of(confidence: float, prior: float) -> float:
     return prior * (1 - confidence) / (prior * (1 - confidence) + (1 - prior) * confidence)
 
 
+def prior_after(prior: float, repeats: int) -> float:
+    """Return the prior after so many evaluations without a recommendation: its odds halve, three times at most."""
+    odds: float = prior / (1 - prior) / 2.0 ** min(repeats, 3)
+    return odds / (1 + odds)
+
+
 def priors_of(policy: Policy, candidates: int) -> list[float]:
     """Return the prior of each candidate.
 

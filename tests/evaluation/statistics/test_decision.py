@@ -1,0 +1,380 @@
+"""The door of the engine."""
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted, decide, step
+from evaluation.statistics.fixed_point import Array
+from evaluation.statistics.policy import level_of
+from tests.evaluation.statistics import simulated
+from tests.evaluation.statistics.simulated import BAD, EQUAL, GOOD, PAST_THE_MARGIN, REFUSES, answers
+
+GOLDEN = json.loads((Path(__file__).parents[2] / "data" / "decision_golden.json").read_text())["cases"]
+
+
+def _golden_outcome(case: dict[str, Any]) -> Outcome:
+    models = [getattr(simulated, name) for name in case["models"]]
+    samples = answers(case["seed"], models, n=case["n"], turns=case["turns"], judges=case["judges"])
+    if "limits" in case["policy"]:
+        samples = dataclasses.replace(samples, levels={"answered": samples.guards["answered"]})
+    samples = dataclasses.replace(samples, baseline=case["baseline"])
+    return decide(samples, Policy.from_json(case["policy"]), total=case["n"])
+
+
+# ------------------------------------------------------------------------------------------------ second sources
+@pytest.mark.parametrize("case", GOLDEN, ids=lambda case: f"{case['seed']}-{'-'.join(case['models'])}")
+def test_outcomes_are_those_of_the_reference(case: dict[str, Any]) -> None:
+    outcome = _golden_outcome(case)
+
+    expected = case["expected"]
+    for name in ("recommended", "leader", "reason", "prompts", "candidate_answers", "judged_answers"):
+        assert getattr(outcome, name) == expected[name]
+    # The reference sums float32 products: a re-weighting more or less may fail.
+    assert outcome.confidence == pytest.approx(expected["confidence"], abs=2e-3)
+    tested = [look for look in outcome.looks if not look.ranking]
+    assert [(look.column, look.prompts) for look in tested] == [(c, n) for c, n, _ in expected["looks"]]
+    for look, (_, _, shown) in zip(tested, expected["looks"], strict=True):
+        found = [1.0 if c.p is None else c.p for c in look.conditions]
+        assert found == pytest.approx(shown, abs=2e-3)
+
+
+def _wrong_at_most(runs: int, *, rate: float) -> int:
+    """The most wrong runs that a true rate explains with chance 0.999."""
+    return int(stats.binom.ppf(0.999, runs, rate))
+
+
+@pytest.mark.parametrize("model", [PAST_THE_MARGIN, REFUSES, EQUAL], ids=["past the margin", "refuses", "equal"])
+def test_a_model_that_is_not_acceptable_is_recommended_no_more_often_than_stated(model: simulated.Model) -> None:
+    runs = 150
+
+    wrong = sum(decide(answers(s, [model])).recommended is not None for s in range(runs))
+
+    assert wrong <= _wrong_at_most(runs, rate=level_of(0.7, 0.2))
+
+
+def test_the_best_of_many_unacceptable_models_is_recommended_no_more_often_than_stated() -> None:
+    models = [PAST_THE_MARGIN, REFUSES, PAST_THE_MARGIN, EQUAL]
+
+    wrong = sum(decide(answers(s, models)).recommended is not None for s in range(100))
+
+    assert wrong <= _wrong_at_most(100, rate=level_of(0.7, 0.2))
+
+
+def test_a_good_model_is_found_among_bad_ones() -> None:
+    found = [decide(answers(s, [BAD, GOOD, EQUAL])).recommended for s in range(40)]
+
+    assert set(found) <= {None, 2}
+    assert found.count(2) >= 20
+
+
+# ------------------------------------------------------------------------------------------------ properties
+def _after_every_batch(samples: Samples, policy: Policy, *, total: int, batch: int) -> Outcome:
+    """Measure what is wanted, a few rows at a time, and never show a value that was not asked for."""
+    columns = samples.guards["quality"].shape[1]
+    measured = np.zeros(columns, int)
+
+    def known(x: Array) -> Array:
+        rows = np.arange(len(x))[:, None] < measured
+        return np.where(rows if x.ndim == 2 else rows[:, :, None], x, np.nan)
+
+    while True:
+        part = dataclasses.replace(
+            samples,
+            guards={m: known(x) for m, x in samples.guards.items()},
+            cost_usd=known(samples.cost_usd) if samples.cost_usd is not None else None,
+            latency_s=known(samples.latency_s) if samples.latency_s is not None else None,
+            scores_by_judge=known(samples.scores_by_judge) if samples.scores_by_judge is not None else None,
+        )
+        found = step(part, policy, measured=measured, total=total)
+        if isinstance(found, Outcome):
+            return found
+        assert isinstance(found, Wanted)
+        for column in (0, *found.columns):
+            measured[column] = max(measured[column], min(found.rows, measured[column] + batch))
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    models=st.lists(st.sampled_from([GOOD, BAD, EQUAL, PAST_THE_MARGIN, REFUSES]), min_size=1, max_size=4),
+    batch=st.integers(7, 120),
+    turns=st.integers(1, 3),
+    judges=st.sampled_from([0, 2]),
+)
+def test_a_step_after_every_batch_ends_as_decide_does(
+    seed: int, models: list[simulated.Model], batch: int, turns: int, judges: int
+) -> None:
+    samples = answers(seed, models, n=150, turns=turns, judges=judges)
+
+    assert _after_every_batch(samples, Policy(), total=150, batch=batch) == decide(samples, total=150)
+
+
+@settings(max_examples=12, deadline=None)
+@given(seed=st.integers(0, 10**6), shuffle=st.randoms(use_true_random=False))
+def test_names_of_conversations_do_not_matter(seed: int, shuffle: Any) -> None:
+    samples = answers(seed, [GOOD, EQUAL], n=120, turns=2)
+    names = [f"conversation {i}" for i in range(60)]
+    shuffle.shuffle(names)
+
+    renamed = dataclasses.replace(samples, unit=np.array(names)[samples.unit])
+
+    assert decide(renamed) == decide(samples)
+
+
+@settings(max_examples=40, deadline=None)
+@given(seed=st.integers(0, 10**6), lost=st.integers(1, 12))
+def test_a_worse_candidate_never_passes_where_a_better_one_fails(seed: int, lost: int) -> None:
+    # scores are multiples of 1/64, so that a shift by lost/64 is exact; one candidate, so that no ranking changes
+    rng = np.random.default_rng(seed)
+    quality = rng.integers(12, 65, (200, 2)) / 64
+    quality[:, 1] = np.clip(quality[:, 0] + rng.integers(-4, 8, 200) / 64, 12 / 64, 1)
+    cost = np.exp(rng.standard_normal((200, 2))) * [1.0, 0.5]
+    better = Samples({"quality": quality}, np.arange(200), cost_usd=cost)
+    worse = dataclasses.replace(better, guards={"quality": quality - [0, lost / 64]})
+
+    good, bad = decide(better), decide(worse)
+
+    assert good.recommended is not None or bad.recommended is None
+    if good.prompts == bad.prompts:
+        assert bad.confidence <= good.confidence
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_condition_passes_at_a_look_exactly_when_its_bound_exceeds_its_bar(seed: int) -> None:
+    outcome = decide(answers(seed, [GOOD], n=300))
+
+    tested = [c for look in outcome.looks for c in look.conditions if c.bound is not None]
+    firsts = [(look, c) for look in outcome.looks for c in look.conditions if c.shown_at == look.prompts]
+    assert tested
+    for condition in tested:
+        assert condition.bound is not None
+        assert condition.shown or condition.bound <= condition.bar
+        if condition.bound > condition.bar:
+            assert condition.shown
+    assert all(c.bound is not None and c.bound > c.bar for _, c in firsts)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_every_candidate_has_a_finding_with_its_last_look(seed: int) -> None:
+    outcome = decide(answers(seed, [BAD, GOOD, EQUAL, GOOD, GOOD]))
+
+    assert [f.column for f in outcome.findings] == [1, 2, 3, 4, 5]
+    for finding in outcome.findings:
+        mine = [look for look in outcome.looks if look.column == finding.column]
+        assert finding.look == mine[-1]
+        assert finding.prompts == sum({look.ranking: look.prompts for look in mine}.values())
+    states = [f.state for f in outcome.findings]
+    assert states.count("recommended") == (outcome.recommended is not None)
+    assert outcome.candidate_answers == sum(f.prompts for f in outcome.findings)
+
+
+def test_same_arguments_give_the_same_outcome() -> None:
+    assert decide(answers(5, [GOOD, BAD])) == decide(answers(5, [GOOD, BAD]))
+
+
+# ------------------------------------------------------------------------------------------------ what became of whom
+def test_findings_say_what_became_of_each_candidate() -> None:
+    outcome = decide(answers(1, [dataclasses.replace(BAD, quality=-0.6), GOOD, GOOD, GOOD, GOOD]))
+
+    states = {f.column: f.state for f in outcome.findings}
+    assert states[1] == "dropped_at_ranking"
+    assert "recommended" in states.values()
+    assert "not_reached" in states.values()
+
+
+def test_a_hopeless_candidate_is_dropped_before_the_limit() -> None:
+    outcome = decide(answers(1, [BAD]))
+
+    assert outcome.code == "no_candidate_likely"
+    assert outcome.findings[0].state == "dropped"
+    assert outcome.prompts < 300
+
+
+def test_a_look_knows_estimates_means_and_counts() -> None:
+    outcome = decide(answers(0, [GOOD]))
+
+    look = outcome.looks[-1]
+    assert set(look.estimates) == {"quality", "safety", "answered", "cost", "latency"}
+    cost = look.measures["cost"]
+    assert cost.baseline is not None
+    assert cost.value is not None
+    assert cost.estimate == pytest.approx(1 - cost.value / cost.baseline)
+    assert cost.low < cost.estimate < cost.high
+    assert (cost.prompts, cost.unscored) == (look.prompts, 0)
+
+
+def test_judges_who_disagree_keep_a_good_candidate_from_being_recommended() -> None:
+    samples = answers(0, [GOOD])
+    quality = samples.guards["quality"]
+    apart = np.stack([quality, 1 - quality], axis=2)
+
+    outcome = decide(dataclasses.replace(samples, scores_by_judge=apart), Policy(judge_sd=0.0))
+
+    assert (outcome.recommended, outcome.code) == (None, "judges_disagree")
+    assert outcome.findings[0].state == "not_shown"
+    assert outcome.looks[-1].panel is not None
+    assert not outcome.looks[-1].panel.fit
+
+
+def test_too_few_conversations_recommend_nothing() -> None:
+    samples = answers(0, [dataclasses.replace(GOOD, quality=0.15)])
+
+    few = dataclasses.replace(samples, unit=np.arange(300) // 16)
+    policy = Policy(margins=(("quality", 0.05),), imagined_quality=0.0)
+
+    assert decide(few, policy).code == "too_few_conversations"
+
+
+def test_a_guard_nobody_measured_is_left_out() -> None:
+    samples = answers(0, [GOOD])
+
+    outcome = decide(dataclasses.replace(samples, guards={"quality": samples.guards["quality"]}))
+
+    assert [c.metric for c in outcome.looks[-1].conditions] == ["quality", "gain"]
+
+
+# ------------------------------------------------------------------------------------------------ edges
+def _flat(n: int, k: int, *, value: float = 0.5) -> Samples:
+    return Samples({"quality": np.full((n, 1 + k), value)}, np.arange(n))
+
+
+@pytest.mark.parametrize(
+    ("samples", "code"),
+    [
+        (_flat(0, 2), "too_few_prompts"),
+        (_flat(29, 2), "too_few_prompts"),
+        (_flat(100, 0), "no_candidate"),
+        (_flat(100, 1), "no_candidate_likely"),
+        (_flat(100, 3), "no_candidate_likely"),
+        (_flat(100, 1, value=np.nan), "too_many_unscored"),
+        (_flat(100, 3, value=np.nan), "too_many_unscored"),
+        (dataclasses.replace(_flat(100, 1), unit=np.zeros(100)), "no_candidate_likely"),
+        (dataclasses.replace(_flat(100, 1), cost_usd=np.tile([1.0, 0.0], (100, 1))), "all_conditions_shown"),
+        (dataclasses.replace(_flat(100, 2), cost_usd=np.full((100, 3), np.nan)), "no_candidate_likely"),
+        (dataclasses.replace(_flat(100, 2), human=np.full((100, 3), np.nan)), "no_candidate_likely"),
+        (dataclasses.replace(_flat(100, 1), scores_by_judge=np.full((100, 2, 0), 0.5)), "no_candidate_likely"),
+    ],
+)
+def test_at_the_edges_there_is_an_outcome_with_a_reason(samples: Samples, code: str) -> None:
+    outcome = decide(samples)
+
+    assert outcome.code == code
+    assert 0 <= outcome.confidence <= 1
+    assert all(look.p is None or 0 <= look.p <= 1 for look in outcome.looks)
+    assert len(outcome.findings) == samples.guards["quality"].shape[1] - 1
+
+
+def test_a_candidate_without_any_score_does_not_disturb_the_others() -> None:
+    samples = answers(1, [GOOD, GOOD])
+    quality = samples.guards["quality"].copy()
+    quality[:, 1] = np.nan
+
+    outcome = decide(dataclasses.replace(samples, guards={**samples.guards, "quality": quality}))
+
+    assert outcome.recommended == 2
+    assert outcome.findings[0].state == "dropped_at_ranking"
+    assert outcome.findings[0].code == "too_many_unscored"
+
+
+_ONE = _flat(60, 1)
+_TWICE = np.zeros((60, 2))
+
+
+@pytest.mark.parametrize(
+    ("samples", "policy", "named"),
+    [
+        (Samples({}, np.arange(3)), Policy(), "guards"),
+        (dataclasses.replace(_ONE, guards={"quality": np.zeros(60)}), Policy(), "guards"),
+        (dataclasses.replace(_ONE, guards={"quality": np.zeros((60, 0))}), Policy(), "guards"),
+        (dataclasses.replace(_ONE, guards={"quality": _TWICE, "cost": _TWICE}), Policy(), "guards"),
+        (dataclasses.replace(_ONE, guards={"quality": _TWICE + 1.5}), Policy(), "guards"),
+        (dataclasses.replace(_ONE, guards={"quality": _TWICE - 0.1}), Policy(), "guards"),
+        (dataclasses.replace(_ONE, guards={"quality": _TWICE + np.inf}), Policy(), "guards"),
+        (dataclasses.replace(_ONE, unit=np.arange(59)), Policy(), "unit"),
+        (dataclasses.replace(_ONE, cost_usd=np.zeros((60, 3))), Policy(), "cost_usd"),
+        (dataclasses.replace(_ONE, cost_usd=_TWICE + np.inf), Policy(), "cost_usd"),
+        (dataclasses.replace(_ONE, latency_s=_TWICE - 1), Policy(), "latency_s"),
+        (dataclasses.replace(_ONE, human=_TWICE + 2), Policy(), "human"),
+        (dataclasses.replace(_ONE, levels={"fast": _TWICE + 2}), Policy(), "levels"),
+        (dataclasses.replace(_ONE, scores_by_judge=_TWICE), Policy(), "scores_by_judge"),
+        (dataclasses.replace(_ONE, scores_by_judge=np.full((60, 2, 2), 1.5)), Policy(), "scores_by_judge"),
+        (dataclasses.replace(_ONE, baseline={"cost": np.nan}), Policy(), "baseline"),
+        (_ONE, Policy(prior=(0.2, 0.2)), "prior"),
+        (_ONE, Policy(threshold=1.0), "threshold"),
+        (_ONE, Policy(looks=()), "looks"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(samples: Samples, policy: Policy, named: str) -> None:
+    with pytest.raises(ValueError, match=f"^{named}"):
+        decide(samples, policy)
+
+
+def test_rows_that_no_look_has_reached_are_not_read() -> None:
+    samples = answers(1, [BAD])
+    quality = samples.guards["quality"].copy()
+    reached = decide(samples).prompts
+    quality[reached:] = 99.0
+
+    assert decide(dataclasses.replace(samples, guards={**samples.guards, "quality": quality})).prompts == reached
+
+
+@pytest.mark.parametrize("measured", [[60], [60, 61], [[60, 60]]])
+def test_measured_rows_that_cannot_be_are_refused(measured: Any) -> None:
+    with pytest.raises(ValueError, match=r"^measured"):
+        step(_ONE, Policy(), measured=measured, total=60)
+
+
+def test_nothing_is_paid_where_nothing_could_come_of_it() -> None:
+    outcome = step(_flat(20, 2), Policy(), measured=[0, 0, 0], total=20)
+
+    assert isinstance(outcome, Outcome)
+    assert (outcome.code, outcome.candidate_answers) == ("too_few_prompts", 0)
+    assert [f.state for f in outcome.findings] == ["not_reached", "not_reached"]
+
+
+def test_a_hard_limit_is_a_condition_of_its_own() -> None:
+    samples = answers(0, [GOOD])
+    slow = dataclasses.replace(samples, levels={"within 3 s": np.tile([1.0, 0.9], (300, 1))})
+
+    free, bound = decide(slow), decide(slow, Policy(limits=(("within 3 s", 0.95),)))
+
+    assert free.recommended == 1
+    assert bound.recommended is None
+    assert [c.kind for c in bound.looks[-1].conditions] == ["margin", "margin", "margin", "limit", "gain"]
+
+
+_BAR = """
+import resource, sys, time
+import numpy as np
+from evaluation.statistics.decision import Policy, Samples, decide
+assert not any(name == "django" or name.startswith("django.") for name in sys.modules)
+rng = np.random.default_rng(1)
+flat = np.tile(rng.random((300, 1)) < 0.8, (1, 9)).astype(float)
+quality = np.where(rng.random((300, 9)) < 0.12, 1 - flat, flat)
+cost = rng.random((300, 9)) * np.array([1.0] + [0.5] * 8)
+samples = Samples({"quality": quality, "safety": flat, "answered": flat}, np.arange(300), cost_usd=cost, latency_s=cost)
+began = time.process_time()
+outcome = decide(samples, Policy(futility=0.0))
+print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, outcome.candidate_answers)
+"""
+
+
+def test_deciding_with_cold_caches_stays_within_time_and_memory() -> None:
+    root = Path(__file__).parents[3]
+
+    done = subprocess.run([sys.executable, "-c", _BAR], cwd=root, capture_output=True, text=True, check=True)
+
+    seconds, megabytes, given = (float(x) for x in done.stdout.split())
+    assert given > 8 * 20  # the ranking and a test
+    assert seconds <= 2.0
+    assert megabytes <= 300
