@@ -1,0 +1,1 @@
+"""The sandbox: worlds, recordings, faults, and the server that speaks for them."""
