@@ -1,0 +1,266 @@
+"""The whole path on recorded answers of real models and verdicts of real judges, through the product's own services.
+
+    python -m benchmarks.recorded --recordings DIR --set qa|chat|segment --baseline MODEL
+        [--candidates A,B] [--sample N] [--seed S] [--db FILE] [--json]
+
+Starts a sandbox over the recordings, makes a project in a scratch database (`--db` keeps and reuses one), imports the
+baseline's recorded answers as its production logs, evaluates and recommends. No network beyond loopback; the same seed
+prints the same bytes. No token counts and latencies are recorded, so quality alone decides.
+"""
+
+import argparse
+import base64
+import gzip
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from evaluation.models import Evaluation
+    from projects.models import Project
+
+SETS = ("qa", "chat", "segment")
+COMPARABLE = 0.95  # share of the baseline's prompts that a model must have answered
+LOGGED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
+FORBIDDEN = ("DATABASE_URL", "JUDGE_MODELS", "PORTKEY_API_KEY", "PORTKEY_BASE_URL", "DEFAULT_REPLAY_SAMPLE_SIZE",
+             "CONFIDENCE_THRESHOLD", "JUDGE_DISAGREEMENT_THRESHOLD", "MAX_EVALUATION_COST_USD", "DEBUG")  # fmt: skip
+VERDICTS = {
+    "passed": "recommended",
+    "dropped": "dropped",
+    "dropped_at_ranking": "dropped",
+    "not_shown": "not_shown",
+}
+
+
+@dataclass
+class Recorded:
+    """One set: prompts in order, and each model's answers by prompt."""
+
+    prompts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    answers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, folder: Path, name: str) -> "Recorded":
+        """Read a set's prompts and answers.
+
+        Raises:
+            SystemExit: the folder does not hold the set.
+        """
+        found = cls()
+        for row in _rows(folder, f"{name}_prompts"):
+            found.prompts[row["prompt_id"]] = row
+        for row in _rows(folder, f"{name}_completions"):
+            found.answers.setdefault(row["model"], {})[row["prompt_id"]] = row["content"]
+        return found
+
+    def comparable(self, baseline: str) -> list[str]:
+        """Models that answered nearly all prompts of the baseline."""
+        own = self.answers[baseline].keys()
+        return [
+            model
+            for model, theirs in sorted(self.answers.items())
+            if model != baseline and len(own & theirs.keys()) >= COMPARABLE * len(own)
+        ]
+
+
+def main() -> None:
+    """Parse, prepare a scratch instance, run, print."""
+    options = _parser().parse_args()
+    recorded = Recorded.load(options.recordings, options.set)
+    candidates = [name for name in (options.candidates or "").split(",") if name]
+    for name in (options.baseline, *candidates):
+        if name not in recorded.answers:
+            sys.exit(f"{name}: no such model in {options.set}. There are: {', '.join(sorted(recorded.answers))}")
+    if options.baseline in candidates:
+        sys.exit(f"{options.baseline}: a baseline is no candidate")
+    with tempfile.TemporaryDirectory(prefix="agentopt-recorded-") as scratch:
+        _set_up(Path(scratch), options.db)
+        found = _benchmark(options, recorded, candidates or recorded.comparable(options.baseline), Path(scratch))
+    print(json.dumps(found, ensure_ascii=False) if options.json else _text(found, baseline=options.baseline))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recorded", description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--recordings", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--set", choices=SETS, required=True)
+    parser.add_argument("--baseline", required=True, metavar="MODEL")
+    parser.add_argument(
+        "--candidates", metavar="A,B", help="default: all with answers to 95 %% of the baseline's prompts"
+    )
+    parser.add_argument("--sample", type=int, metavar="N", help="at most 3·N prompts per candidate")
+    parser.add_argument("--seed", type=int, default=7, metavar="S")
+    parser.add_argument("--db", type=Path, metavar="FILE", help="SQLite database to keep and reuse")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def _rows(folder: Path, stem: str) -> Iterator[dict[str, Any]]:
+    for path in (folder / f"{stem}.jsonl.gz", folder / f"{stem}.jsonl"):
+        if path.is_file():
+            with (
+                gzip.open(path, "rt", encoding="utf-8")
+                if path.suffix == ".gz"
+                else path.open(encoding="utf-8") as lines
+            ):
+                yield from (json.loads(line) for line in lines)
+            return
+    sys.exit(f"{folder} holds no {stem}.jsonl or {stem}.jsonl.gz")
+
+
+def _set_up(scratch: Path, db: Path | None) -> None:
+    """Start Django on a scratch instance; nothing of the caller's settings reaches it."""
+    for name in FORBIDDEN:
+        os.environ.pop(name, None)
+    # fixed, so that a kept database can be read again; it guards nothing but this benchmark's own keys
+    key = base64.urlsafe_b64encode(hashlib.sha256(b"benchmarks.recorded").digest()).decode()
+    os.environ |= {
+        "DJANGO_SETTINGS_MODULE": "agentopt.settings",
+        "AGENTOPT_ENV_FILE": os.devnull,
+        "AGENTOPT_ENCRYPTION_KEYS": key,
+        "DATA_DIR": str(scratch),
+        "DATABASE_URL": f"sqlite:///{(db or scratch / 'benchmark.sqlite3').resolve()}",
+        "ALLOW_PRIVATE_ADDRESSES": "true",
+        "LOG_LEVEL": "ERROR",
+    }
+    import django
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0)
+
+
+# ------------------------------------------------------------------------------------------------ the run
+def _benchmark(options: argparse.Namespace, recorded: Recorded, candidates: list[str], scratch: Path) -> dict[str, Any]:
+    from agentopt.sandbox import server
+    from evaluation import run, services
+    from ingestion import gateway
+    from recommendations import services as recommendations
+
+    shared = _shared_prompts(recorded, options.baseline, candidates)
+    with server.running(recordings=options.recordings) as sandbox:
+        project = _project(options, recorded, url=sandbox.url, scratch=scratch)
+        wanted = project.logs.filter(source_id__in=shared).values_list("pk", flat=True)
+        request = services.EvaluationRequest(
+            candidates=tuple(candidates),
+            sample=options.sample,
+            seed=options.seed,
+            baseline=options.baseline,
+            records=list(wanted),
+        )
+        calls = gateway.open_gateway(project.connection)
+        evaluation = services.open_evaluation(project, request, by=None, gateway=calls, now=_now())
+        while not run.advance(
+            evaluation, gateway=calls, now=_now, deadline=time.monotonic() + 60, beat=lambda **_: None
+        ):
+            pass
+    evaluation.refresh_from_db()
+    reasons = [reason["code"] for reason in recommendations.recommend(evaluation, now=_now()).reasons]
+    others = sorted(set(recorded.answers) - {options.baseline, *candidates}) if not options.candidates else []
+    return _summary(evaluation, reasons, not_comparable=others)
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _shared_prompts(recorded: Recorded, baseline: str, candidates: list[str]) -> list[str]:
+    """The population: prompts that the baseline and all candidates answered."""
+    return sorted(set.intersection(*(set(recorded.answers[name]) for name in (baseline, *candidates))))
+
+
+def _project(options: argparse.Namespace, recorded: Recorded, *, url: str, scratch: Path) -> "Project":
+    """The project of this set and baseline: made, connected to the sandbox that runs now, its logs imported."""
+    from evaluation import services
+    from ingestion import services as ingestion
+    from projects import services as projects
+    from projects.models import Project, User
+
+    owner = User.objects.filter(email="owner@example.com").first() or User.objects.create_user("owner@example.com")
+    name = f"{options.set} {options.baseline}"[:80]
+    project = Project.objects.filter(name=name).first() or projects.create_project(name, owner=owner)
+    projects.connect(project, base_url=url, api_key="recorded", by=owner)
+    logs = scratch / f"{options.set}.jsonl"
+    logs.write_text("".join(_log_lines(recorded, options.baseline)), encoding="utf-8")
+    imported = ingestion.import_file(project, logs, format="openai")
+    if imported.set_aside:
+        sys.exit(f"{imported.set_aside} recorded answers could not be read as logs")
+    if options.set == "chat":
+        services.set_judges(project, ["gpt-4"], rubrics=["quality"])
+    else:
+        services.set_judges(project, ["recorded-reference"], rubrics=["correctness"], exact=True)
+    return project
+
+
+def _log_lines(recorded: Recorded, model: str) -> Iterator[str]:
+    """A model's recorded answers as request and response, one call a minute; no tokens and latencies are known."""
+    for i, (prompt_id, content) in enumerate(sorted(recorded.answers[model].items())):
+        prompt = recorded.prompts[prompt_id]
+        row = {
+            "id": prompt_id,
+            "trace_id": prompt_id,
+            "created_at": (LOGGED_FROM + timedelta(minutes=i)).isoformat(),
+            "request": {"model": model, "messages": prompt["messages"]},
+            "response": {
+                "object": "chat.completion",
+                "model": model,
+                "choices": [
+                    {"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": content}}
+                ],
+            },
+            "metadata": {"use_case": prompt.get("suite") or prompt.get("segment") or ""},
+        }
+        yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+# ------------------------------------------------------------------------------------------------ the report
+def _summary(evaluation: "Evaluation", reasons: list[str], *, not_comparable: list[str]) -> dict[str, Any]:
+    from evaluation import selectors
+
+    found = selectors.detail(evaluation)
+    rows = []
+    for arm in found.arms[1:]:
+        seen = arm.quality
+        rows.append({
+            "model": arm.name,
+            "prompts": seen.prompts if seen else 0,
+            "quality_difference": seen.estimate if seen else None,
+            "interval": [seen.low, seen.high] if seen else None,
+            "verdict": VERDICTS.get(arm.state, "not_reached"),
+        })  # fmt: skip
+    nothing = {"prompts": 0, "quality_difference": None, "interval": None, "verdict": "not_comparable"}
+    return {
+        "recommendation": found.row.recommended,
+        "confidence": found.row.confidence,
+        "reasons": reasons,
+        "candidates": rows + [{"model": model, **nothing} for model in not_comparable],
+        "model_calls": found.spend.model_calls,
+        "judge_calls": found.spend.judge_calls,
+        "unscored": sum(tally.count for tally in found.tallies if tally.kind == "unscored"),
+    }
+
+
+def _text(found: dict[str, Any], *, baseline: str) -> str:
+    said = found["recommendation"] or "NO RECOMMENDATION"
+    lines = [f"{baseline}: {said}, confidence {found['confidence']}", f"  {', '.join(found['reasons'])}"]
+    for row in found["candidates"]:
+        seen = ""
+        if row["quality_difference"] is not None:
+            low, high = row["interval"]
+            seen = f", quality {row['quality_difference']:+.3f} [{low:+.3f}, {high:+.3f}]"
+        lines.append(f"  {row['model']}: {row['verdict']}, {row['prompts']} prompts{seen}")
+    lines.append(
+        f"  {found['model_calls']} model calls, {found['judge_calls']} judge calls, {found['unscored']} unscored"
+    )
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

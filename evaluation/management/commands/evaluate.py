@@ -1,0 +1,192 @@
+"""`evaluate PROJECT`: run one evaluation to its end in this process."""
+
+import json
+import sys
+import time
+from argparse import ArgumentParser
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from tqdm import tqdm
+
+from agentopt.lib.errors import AgentOptError
+from evaluation import run, selectors, services
+from evaluation.models import Evaluation
+from evaluation.planning import Plan
+from ingestion import gateway
+from ingestion.gateway import Gateway
+from projects.models import Project
+
+SLICE_S = 60.0
+
+
+class Progress:
+    """A bar on a terminal, nothing elsewhere."""
+
+    def __init__(self, *, shown: bool) -> None:
+        self.bar = tqdm(unit=" prompts", disable=not shown, file=sys.stderr)
+
+    def __call__(self, *, done: int, total: int, message: str) -> None:
+        self.bar.total = total
+        self.bar.set_description(message, refresh=False)
+        self.bar.update(done - self.bar.n)
+
+
+class Command(BaseCommand):
+    """Exit code 0 when it came to an outcome; NO RECOMMENDATION is one."""
+
+    help = "Run one evaluation of a project to its end in this process."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("project", metavar="PROJECT", help="slug of the project")
+        parser.add_argument(
+            "--candidates", metavar="A,B", help="gateway names; default: all that nothing speaks against"
+        )
+        parser.add_argument("--sample", type=int, metavar="N", help="plan for at most 3·N prompts per candidate")
+        parser.add_argument("--limit", type=int, metavar="L", help="prompts per candidate at most, directly")
+        parser.add_argument("--seed", type=int, metavar="S", help="of the sampling order (default: 7)")
+        parser.add_argument("--max-cost-usd", metavar="X", help="hard cap (default: the project's)")
+        parser.add_argument("--forecast-only", action="store_true", help="say what it would take, and store nothing")
+        parser.add_argument("--replay-baseline", action="store_true", help="also call the model in production")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        project = self._project(options["project"])
+        try:
+            calls = gateway.open_gateway(project.connection)
+            request = self._request(options)
+            if options["forecast_only"]:
+                planned = services.plan(project, request, gateway=calls, now=timezone.now())
+                self.stdout.write(_json(planned.to_json()) if options["json"] else _forecast_text(planned))
+                return
+            evaluation = services.open_evaluation(project, request, by=None, gateway=calls, now=timezone.now())
+            self._run(evaluation, calls, shown=not options["json"] and sys.stderr.isatty())
+        except AgentOptError as error:
+            raise CommandError(error.message + "".join(f"\n  {k}: {v}" for k, v in error.fields.items())) from error
+        found = selectors.detail(evaluation)
+        self.stdout.write(_json(summary(found)) if options["json"] else _outcome_text(found))
+        if evaluation.state != Evaluation.State.DONE:
+            way_out = f"It is kept as evaluation {evaluation.number} and can be resumed."
+            raise CommandError(f"{evaluation.message or found.row.state_label} {way_out}")
+
+    def _project(self, slug: str) -> Project:
+        project = Project.objects.filter(slug=slug).first()
+        if project is None:
+            slugs = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
+            raise CommandError(f"There is no project {slug!r}. There are: {slugs}.")
+        return project
+
+    def _request(self, options: dict[str, Any]) -> services.EvaluationRequest:
+        names = options["candidates"]
+        try:
+            cap = None if options["max_cost_usd"] is None else Decimal(options["max_cost_usd"])
+        except InvalidOperation as error:
+            raise CommandError(f"--max-cost-usd {options['max_cost_usd']}: expected US dollars.") from error
+        return services.EvaluationRequest(
+            candidates=None if names is None else tuple(name.strip() for name in names.split(",") if name.strip()),
+            sample=options["sample"],
+            limit=options["limit"],
+            seed=options["seed"],
+            max_cost_usd=cap,
+            replay_baseline=options["replay_baseline"],
+        )
+
+    def _run(self, evaluation: Evaluation, calls: Gateway, *, shown: bool) -> None:
+        progress = Progress(shown=shown)
+        try:
+            while not run.advance(
+                evaluation, gateway=calls, now=timezone.now, deadline=time.monotonic() + SLICE_S, beat=progress
+            ):
+                pass
+        finally:
+            progress.bar.close()
+        evaluation.refresh_from_db()
+
+
+def summary(found: selectors.Detail) -> dict[str, Any]:
+    """An evaluation as this command prints it with --json."""
+    row, spend = found.row, found.spend
+    return {
+        "evaluation": row.number,
+        "id": row.id,
+        "state": row.state,
+        "reason": row.reason,
+        "recommended": row.recommended,
+        "leader": row.leader,
+        "confidence": row.confidence,
+        "baseline": row.baseline,
+        "candidates": [
+            {
+                "model": arm.name,
+                "state": arm.state,
+                "prompts": arm.prompts,
+                "quality_difference": arm.quality.estimate if arm.quality else None,
+                "interval": [arm.quality.low, arm.quality.high] if arm.quality else None,
+                "cost_per_1000_usd": arm.cost_per_1000_usd,
+            }
+            for arm in found.arms
+            if arm.position
+        ],
+        "pruned": [{"model": arm.name, "reasons": [reason["code"] for reason in arm.reasons]} for arm in found.pruned],
+        "model_calls": spend.model_calls,
+        "judge_calls": spend.judge_calls,
+        "spent_usd": spend.total_usd,
+        "simulated": row.simulated,
+    }
+
+
+def _json(document: dict[str, Any]) -> str:
+    return json.dumps(document, default=str, ensure_ascii=False)
+
+
+def _forecast_text(planned: Plan) -> str:
+    forecast, found = planned.forecast, planned.population
+    names = ", ".join(offer.name for offer in planned.kept) or "none"
+    counts = f"{len(found.prompts)} of {found.calls} calls can be replayed"
+    replays = f"{forecast.replay_calls_expected} expected, {forecast.replay_calls_at_most} at most"
+    judged = f"{forecast.judge_calls_expected} expected, {forecast.judge_calls_at_most} at most"
+    lines = [
+        f"{len(planned.kept)} candidates for {planned.baseline.name}: {names}.",
+        f"{counts}; at most {planned.limit} prompts per candidate.",
+        f"Replays: {replays}. Judge calls: {judged}.",
+        _cost_text(planned),
+    ]
+    if forecast.detectable_difference is not None:
+        lines.append(f"Differences of {forecast.detectable_difference:.3f} in quality can be shown with 80 % power.")
+    lines += [f"  {reason.text}" for reason in (*forecast.unknown, *forecast.notes, *planned.notes)]
+    pruned = [choice for choice in planned.choices if not choice.kept]
+    lines += [f"  Left out: {c.offer.name}: {' '.join(reason.text for reason in c.reasons)}" for c in pruned]
+    return "\n".join(lines)
+
+
+def _cost_text(planned: Plan) -> str:
+    forecast = planned.forecast
+    cap = f"hard cap ${planned.cap_nanousd / 1e9:.2f}"
+    if forecast.cost_expected_nanousd is None:
+        return f"Cost: not known; {cap}."
+    low, high = (forecast.cost_low_nanousd or 0) / 1e9, (forecast.cost_high_nanousd or 0) / 1e9
+    return f"Cost: ${forecast.cost_expected_nanousd / 1e9:.2f} expected (${low:.2f} to ${high:.2f}); {cap}."
+
+
+def _outcome_text(found: selectors.Detail) -> str:
+    row = found.row
+    if row.state != Evaluation.State.DONE:
+        headline = f"Evaluation {row.number} is {row.state_label}."
+    elif row.recommended:
+        headline = (
+            f"Evaluation {row.number}: {row.recommended} in place of {row.baseline}, confidence {row.confidence:.2f}."
+        )
+    else:
+        headline = f"Evaluation {row.number}: NO RECOMMENDATION ({row.reason})."
+    lines = [headline]
+    for arm in found.arms[1:]:
+        seen = arm.quality
+        known = seen is not None and seen.estimate is not None and seen.low is not None and seen.high is not None
+        quality = f", quality {seen.estimate:+.3f} [{seen.low:+.3f}, {seen.high:+.3f}]" if known and seen else ""
+        lines.append(f"  {arm.name}: {arm.state_label}, {arm.prompts} prompts{quality}")
+    spend = found.spend
+    made = f"{spend.model_calls} model calls, {spend.judge_calls} judge calls"
+    lines.append(f"  {made}, {spend.answers_reused + spend.verdicts_reused} reused; ${spend.total_usd:.4f} spent.")
+    return "\n".join(lines)
