@@ -1,0 +1,214 @@
+"""The one loop that sends requests: bounded, stopped by cap, deadline or a person, never losing a paid answer.
+
+Errors that are ours (a refused key, no connection, a quota) are held back instead of stored: one after another they
+mean that nothing can be asked now, and an evaluation must not fill with rows that say so.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from enum import StrEnum
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from agentopt.lib.errors import GatewayError
+from evaluation.budget import Budget
+from ingestion.gateway import ChatReply, ChatRequest, ChatSession
+from ingestion.gateway.errors import AddressRefused, AuthRefused, GatewayDown, RateLimited
+
+T = TypeVar("T")
+
+STORE_EVERY_S = 0.25
+MOST_STORED_AT_ONCE = 200
+IDLE_S = 1.0
+# So many of our own errors in a row and nothing more is sent; the gateway retried each of them already.
+HOPELESS_AFTER = 8
+
+
+class End(StrEnum):
+    """Why the loop ended."""
+
+    DONE = "done"
+    AT_CAP = "at_cap"
+    DEADLINE = "deadline"
+    STOPPED = "stopped"  # by a person, or because the work is another worker's now
+    UNREACHABLE = "unreachable"
+
+
+@dataclass(frozen=True)
+class Ask(Generic[T]):
+    """A request to send; `about` finds its place when the reply is there."""
+
+    about: T
+    request: ChatRequest
+    estimate_nanousd: int | None = None  # None: not known, counts nothing against the cap
+
+
+@dataclass(frozen=True)
+class Finished(Generic[T]):
+    """What came of a request: a reply or an error, one of them."""
+
+    about: T
+    reply: ChatReply | None
+    error: GatewayError | None
+
+    @property
+    def calls(self) -> int:
+        """HTTP requests that were sent, retries included."""
+        return int(self.reply.calls if self.reply is not None else getattr(self.error, "calls", 0))
+
+    @property
+    def is_ours(self) -> bool:
+        """Tell whether the call failed for a reason that says nothing about the model."""
+        unconnected = isinstance(self.error, GatewayDown) and self.error.upstream_status is None
+        return unconnected or isinstance(self.error, AuthRefused | RateLimited)
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Tell whether no other call could fare better: the key itself was refused, or the address."""
+        refused = isinstance(self.error, AuthRefused) and self.error.upstream_status == 401
+        return refused or isinstance(self.error, AddressRefused)
+
+
+@dataclass(frozen=True)
+class Ended(Generic[T]):
+    """How a run of the loop ended; `held` are the calls that failed by our own fault and were not stored."""
+
+    end: End
+    held: tuple[Finished[T], ...] = ()
+    error: GatewayError | None = None
+
+
+@dataclass
+class Limits:
+    """When no more is sent: money, time, a person. `spent_nanousd` is kept up by whoever stores."""
+
+    cap_nanousd: int
+    spent_nanousd: int
+    deadline: float  # of time.monotonic()
+    beat: Callable[[], bool]  # says how far it is and that it lives; False: stop
+    concurrency: int
+    to_do: int = 0  # places that waited when the present step began
+    stored: int = 0  # of them, by now
+
+    def allow(self, estimate_nanousd: int | None, *, in_flight_nanousd: int) -> bool:
+        """Tell whether the cap holds with one more call of this price."""
+        budget = Budget(self.cap_nanousd, self.spent_nanousd)
+        # at the cap itself nothing more is sent, not even what looks free: an unknown price is not a price of 0
+        return self.spent_nanousd < self.cap_nanousd and budget.allows(estimate_nanousd, in_flight_nanousd)
+
+
+@dataclass
+class _Loop(Generic[T]):
+    session: ChatSession
+    store: Callable[[list[Finished[T]]], None]
+    limits: Limits
+    done: "SimpleQueue[tuple[Ask[T], Future[ChatReply]]]" = field(default_factory=SimpleQueue)
+    ready: list[Finished[T]] = field(default_factory=list)
+    held: list[Finished[T]] = field(default_factory=list)
+    in_flight: int = 0
+    in_flight_nanousd: int = 0
+    streak: int = 0
+    end: End | None = None
+    raised: Exception | None = None
+    stored_at: float = field(default_factory=time.monotonic)
+    beat_at: float = field(default_factory=time.monotonic)
+
+    def run(self, asks: Iterator[Ask[T]]) -> Ended[T]:
+        while True:
+            if self.end is None:
+                self._feed(asks)
+            if not self.in_flight:
+                break
+            self._collect()
+            self._tick()
+        self._flush()
+        if self.raised is not None:
+            raise self.raised
+        error = self.held[-1].error if self.held else None
+        return Ended(self.end or End.DONE, tuple(self.held), error)
+
+    def _feed(self, asks: Iterator[Ask[T]]) -> None:
+        while self.in_flight < self.limits.concurrency:
+            if time.monotonic() >= self.limits.deadline:
+                self.end = End.DEADLINE
+                return
+            ask = next(asks, None)
+            if ask is None:
+                return
+            if not self.limits.allow(ask.estimate_nanousd, in_flight_nanousd=self.in_flight_nanousd):
+                self.end = End.AT_CAP
+                return
+            self._submit(ask)
+
+    def _submit(self, ask: Ask[T]) -> None:
+        self.in_flight += 1
+        self.in_flight_nanousd += ask.estimate_nanousd or 0
+        future = self.session.submit(ask.request)
+        future.add_done_callback(lambda settled: self.done.put((ask, settled)))
+
+    def _collect(self) -> None:
+        """Wait for the next reply, but no longer than until the next batch is due."""
+        wait = self.stored_at + STORE_EVERY_S - time.monotonic() if self.ready else IDLE_S
+        try:
+            self._take(*self.done.get(timeout=max(0.0, wait)))
+            while len(self.ready) < MOST_STORED_AT_ONCE:
+                self._take(*self.done.get_nowait())
+        except Empty:
+            pass
+        if len(self.ready) >= MOST_STORED_AT_ONCE or time.monotonic() - self.stored_at >= STORE_EVERY_S:
+            self._flush()
+
+    def _take(self, ask: Ask[T], settled: "Future[ChatReply]") -> None:
+        self.in_flight -= 1
+        self.in_flight_nanousd -= ask.estimate_nanousd or 0
+        try:
+            finished = Finished(ask.about, settled.result(), None)
+        except GatewayError as error:
+            finished = Finished(ask.about, None, error)
+        except Exception as error:  # noqa: BLE001  # an error of our own: raised again once nothing is in flight
+            self.raised, self.end = self.raised or error, self.end or End.STOPPED
+            return
+        if not finished.is_ours:
+            self.streak = 0
+            self.ready.append(finished)
+            return
+        self.streak += 1
+        self.held.append(finished)
+        if self.streak >= HOPELESS_AFTER or finished.is_hopeless:
+            self.end = End.UNREACHABLE
+
+    def _flush(self) -> None:
+        batch, self.ready = self.ready, []
+        self.stored_at = time.monotonic()
+        if batch:
+            self.store(batch)
+
+    def _tick(self) -> None:
+        """Show a sign of life; whatever comes of it, the calls in flight are waited for and stored first."""
+        if time.monotonic() - self.beat_at < STORE_EVERY_S:
+            return
+        self.beat_at = time.monotonic()
+        try:
+            if not self.limits.beat():
+                self.end = self.end or End.STOPPED
+        except Exception as error:  # noqa: BLE001  # raised again once nothing is in flight
+            self.raised, self.end = self.raised or error, self.end or End.STOPPED
+
+
+def send(
+    session: ChatSession, asks: Iterable[Ask[T]], *, store: Callable[[list[Finished[T]]], None], limits: Limits
+) -> Ended[T]:
+    """Send what is asked for, a bounded number at a time, and hand over what comes back.
+
+    Args:
+        session: sends requests from a thread of its own.
+        asks: taken one at a time, when there is room for it.
+        store: gets finished calls in batches, at most every 250 ms and at most 200 at once, in this thread; it writes
+            them in one transaction and adds what they cost to `limits.spent_nanousd`.
+        limits: money, time, a person, how many at a time.
+
+    When it stops early the calls in flight are waited for and stored: they are paid.
+    """
+    return _Loop(session, store, limits).run(iter(asks))

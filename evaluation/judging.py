@@ -1,0 +1,289 @@
+"""Put answers before the panel and store its verdicts.
+
+Blind: a judge's request carries no name of the model that answered. A failed answer is not judged, since the decision
+knows what it counts; an answer that a judge could not score stays unscored, with its reason.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from agentopt.lib.crypto import keyed_hash
+from evaluation import calls, replay
+from evaluation.judges import rubric
+from evaluation.judges.base import Case, Unscored
+from evaluation.judges.base import Verdict as Reading
+from evaluation.models import Candidate, Evaluation, Replay, Seat, Verdict
+from ingestion.catalog import pricing
+from ingestion.gateway import ChatRequest, ChatSession
+from ingestion.gateway.errors import GatewayDown
+from ingestion.values import Price, Usage
+from projects.models import Project
+
+# An unreadable reply is asked for once more, with another seed; HTTP repeats count too, so this bounds what one costs.
+MOST_CALLS = 2
+# A judge that could not be reached is tried again whenever the run goes on, up to so many requests.
+MOST_CALLS_UNAVAILABLE = 12
+_CHUNK = 50
+_CHARACTERS_PER_TOKEN = 4  # rough, only to keep the cap
+_REPLY_TOKENS = 200
+
+# A verdict that no further call would change: scored, copied, or asked often enough.
+SETTLED = (
+    Q(score__isnull=False) | Q(source=Verdict.Source.CACHED) | Q(reason=Unscored.UNAVAILABLE) | Q(calls__gte=MOST_CALLS)
+)
+_TO_RETRY = Q(reason=Unscored.UNAVAILABLE, source=Verdict.Source.CALLED, calls__lt=MOST_CALLS_UNAVAILABLE)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a verdict belongs; `stored` is the unscored row that is asked for once more.
+
+    `attempt` is 1 where a reply came and could not be read; a judge out of reach has yet to make its first.
+    """
+
+    replay_id: int
+    seat_id: int
+    repetition: int
+    stored: int | None = None
+    attempt: int = 0
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One request that several places may wait for."""
+
+    key: str
+    seat_id: int
+    attempt: int
+
+
+def cache_key(project: Project, seat: Seat, judged: Case, *, repetition: int) -> str:
+    """Keyed hash over answer, question, version of the rubric, judge model and repetition."""
+    question = {
+        "judge": seat.judge.model,
+        "version": seat.version.text_hash,
+        "messages": judged.messages,
+        "answer": judged.answer,
+        "reference": judged.reference,
+        "repetition": repetition,
+    }
+    return keyed_hash(project.hash_key, json.dumps(question, sort_keys=True, ensure_ascii=False))
+
+
+def answers(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> "QuerySet[Replay]":
+    """Answers that the panel judges among the first rows, in sampling order."""
+    samples = evaluation.samples.order_by("position").values_list("pk", flat=True)[:rows]
+    return Replay.objects.filter(
+        sample__in=list(samples), candidate__in=candidates, repetition=0, status=Replay.Status.ANSWERED
+    ).order_by("sample__position", "candidate__position")
+
+
+def waiting(
+    evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int, seats: Sequence[Seat], again: bool = False
+) -> list[Place]:
+    """Verdicts that are lacking among the first rows, in sampling order.
+
+    Args:
+        again: also those that a judge out of reach left unscored.
+    """
+    judged = list(answers(evaluation, candidates, rows=rows).values_list("pk", flat=True))
+    there = Verdict.objects.filter(replay__in=judged, judge__in=[seat.judge_id for seat in seats])
+    settled = SETTLED & ~_TO_RETRY if again else SETTLED
+    done = set(there.filter(settled).values_list("replay_id", "judge_id", "version_id", "repetition"))
+    open_rows = {
+        (row.replay_id, row.judge_id, row.version_id, row.repetition): (row.pk, int(row.reason != Unscored.UNAVAILABLE))
+        for row in there.exclude(settled)
+    }
+    return [
+        Place(pk, seat.pk, repetition, *open_rows.get((pk, seat.judge_id, seat.version_id, repetition), ()))
+        for pk in judged
+        for seat in seats
+        for repetition in range(seat.repeats)
+        if (pk, seat.judge_id, seat.version_id, repetition) not in done
+    ]
+
+
+@dataclass
+class _Run:
+    """One pass over waiting places. Everything here happens in one thread, so nothing is asked twice."""
+
+    evaluation: Evaluation
+    seats: Mapping[int, Seat]
+    prices: Mapping[str, Price]
+    limits: calls.Limits
+    pending: dict[str, list[Place]] = field(default_factory=dict)
+
+    def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question]]:
+        for start in range(0, len(places), _CHUNK):
+            yield from self._chunk(places[start : start + _CHUNK])
+
+    def _chunk(self, places: Sequence[Place]) -> list[calls.Ask[_Question]]:
+        """Sort a chunk into what was judged before, what is being asked, and what is new."""
+        rows = Replay.objects.filter(pk__in={place.replay_id for place in places})
+        cases = {row.pk: _case(row) for row in rows.select_related("sample__record__body")}
+        keyed = [(place, self._key(place, cases[place.replay_id])) for place in places]
+        known = self._judged_before([key for _, key in keyed])
+        self._write([self._copy(place, known[key]) for place, key in keyed if key in known])
+        new = []
+        for place, key in keyed:
+            if key in known:
+                continue
+            if key not in self.pending:
+                new.append(self._ask(place, key, judged=cases[place.replay_id]))
+            self.pending.setdefault(key, []).append(place)
+        return new
+
+    def _key(self, place: Place, judged: Case) -> str:
+        return cache_key(self.evaluation.project, self.seats[place.seat_id], judged, repetition=place.repetition)
+
+    def _judged_before(self, keys: Sequence[str]) -> dict[str, Verdict]:
+        """The oldest settled verdict on each question, of any evaluation of this project."""
+        rows = Verdict.objects.filter(
+            SETTLED,
+            replay__sample__evaluation__project=self.evaluation.project,
+            cache_key__in=set(keys),
+            source=Verdict.Source.CALLED,
+        ).exclude(reason=Unscored.UNAVAILABLE)
+        return {row.cache_key: row for row in rows.order_by("-pk")}
+
+    def _ask(self, place: Place, key: str, *, judged: Case) -> calls.Ask[_Question]:
+        seat = self.seats[place.seat_id]
+        attempt = place.attempt
+        body = rubric.body(seat.version, judged, repetition=place.repetition, attempt=attempt)
+        request = ChatRequest(
+            model=seat.judge.model,
+            body=body,
+            trace_id=f"agentopt-{self.evaluation.pk}-j{seat.pk}-{place.repetition}-{attempt}-{key[:12]}",
+            metadata={"agentopt": "judge", "evaluation": str(self.evaluation.pk), "rubric": seat.judge.rubric},
+            timeout_s=settings.CALL_TIMEOUT_S,
+        )
+        return calls.Ask(_Question(key, seat.pk, attempt), request, self._estimate(seat, body))
+
+    def _estimate(self, seat: Seat, body: Mapping[str, Any]) -> int | None:
+        price = self.prices.get(seat.judge.model)
+        asked = sum(len(message["content"]) for message in body["messages"]) // _CHARACTERS_PER_TOKEN
+        return pricing.cost_nanousd(Usage(asked, _REPLY_TOKENS, None), price) if price is not None else None
+
+    def store(self, batch: list[calls.Finished[_Question]]) -> None:
+        """Write what came back; places with the same answer share the verdict, and one of them the bill."""
+        rows: list[Verdict] = []
+        for finished in batch:
+            places = self.pending.pop(finished.about.key, [])
+            if not places:
+                continue
+            first = self._finished(places[0], finished)
+            rows.append(first)
+            if first.reason != Unscored.UNAVAILABLE and (first.score is not None or finished.about.attempt):
+                rows += [self._copy(place, first) for place in places[1:]]  # else they wait for the second attempt
+        self._write(rows)
+
+    def store_held(self, held: Sequence[calls.Finished[_Question]]) -> None:
+        """Calls that failed by our fault while others went through. Without a connection they stay waiting."""
+        self.store([finished for finished in held if not isinstance(finished.error, GatewayDown)])
+
+    def _finished(self, place: Place, finished: calls.Finished[_Question]) -> Verdict:
+        seat, reply = self.seats[finished.about.seat_id], finished.reply
+        if reply is None:
+            reading, cost = Reading(None, Unscored.UNAVAILABLE), None
+        else:
+            reading = rubric.read(seat.version, reply.text, finish_reason=reply.finish_reason, refusal=reply.refusal)
+            price = self.prices.get(seat.judge.model)
+            usage = Usage(reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
+            cost = pricing.cost_nanousd(usage, price) if price is not None else None
+        row = self._row(place, source=Verdict.Source.CALLED, cache_key=finished.about.key)
+        row.score, row.reason, row.explanation = reading.score, reading.reason, reading.explanation
+        row.cost_nanousd, row.paid_nanousd, row.calls = cost, cost or 0, max(1, finished.calls)
+        row.simulated = bool(getattr(reply if reply is not None else finished.error, "simulated", False))
+        return row
+
+    def _copy(self, place: Place, known: Verdict) -> Verdict:
+        row = self._row(place, source=Verdict.Source.CACHED, cache_key=known.cache_key)
+        row.score, row.reason, row.explanation = known.score, known.reason, known.explanation
+        row.cost_nanousd, row.simulated = known.cost_nanousd, known.simulated
+        return row
+
+    def _write(self, rows: Sequence[Verdict]) -> None:
+        """Store new verdicts and second attempts; where another worker was faster with a new one, its row stays."""
+        if not rows:
+            return
+        self.limits.spent_nanousd += sum(row.paid_nanousd for row in rows)
+        self.limits.stored += len(rows)
+        with transaction.atomic():
+            new = [row for row in rows if row.pk is None]
+            Verdict.objects.bulk_create(new, ignore_conflicts=True, batch_size=calls.MOST_STORED_AT_ONCE)
+            _rewrite([row for row in rows if row.pk is not None])
+
+    def _row(self, place: Place, *, source: str, cache_key: str) -> Verdict:
+        seat = self.seats[place.seat_id]
+        return Verdict(
+            pk=place.stored,
+            replay_id=place.replay_id,
+            judge_id=seat.judge_id,
+            version_id=seat.version_id,
+            repetition=place.repetition,
+            source=source,
+            cache_key=cache_key,
+        )
+
+
+def judge_waiting(
+    evaluation: Evaluation,
+    candidates: Sequence[Candidate],
+    *,
+    rows: int,
+    session: ChatSession,
+    limits: calls.Limits,
+    now: Callable[[], datetime],
+) -> calls.Ended[Any]:
+    """Have every answer among the first rows judged by every seat; what it cannot finish stays waiting.
+
+    Two passes: the second asks once more where the first reply could not be read.
+
+    Args:
+        candidates: the baseline is among them: its answers are judged by the same panel.
+        rows: of the sampling order.
+        limits: see calls.Limits.
+    """
+    seats = {seat.pk: seat for seat in evaluation.seats.select_related("judge", "version").order_by("pk")}
+    prices: Mapping[str, Price] | None = None
+    ended: calls.Ended[Any] = calls.Ended(calls.End.DONE)
+    for turn in range(MOST_CALLS):
+        places = waiting(evaluation, candidates, rows=rows, seats=list(seats.values()), again=turn == 0)
+        if not places:
+            break
+        limits.to_do, limits.stored = len(places), 0
+        prices = replay.read_prices(evaluation.project, now=now()) if prices is None else prices
+        run = _Run(evaluation, seats, prices, limits)
+        ended = calls.send(session, run.asks(places), store=run.store, limits=limits)
+        if ended.end != calls.End.UNREACHABLE:
+            run.store_held(ended.held)
+        if ended.end != calls.End.DONE:
+            break
+    return ended
+
+
+def _case(row: Replay) -> Case:
+    body = replay.logged_body(getattr(row.sample.record, "body", None)) or {"messages": []}
+    answer = {"role": "assistant", "content": row.answer, "tool_calls": row.tool_calls}
+    return rubric.case([message for message in body["messages"] if isinstance(message, dict)], answer)
+
+
+def _rewrite(rows: Sequence[Verdict]) -> None:
+    """Put second attempts in the place of the first; calls and money of both add up."""
+    before = {row.pk: row for row in Verdict.objects.filter(pk__in=[row.pk for row in rows])}
+    for row in rows:
+        first = before.get(row.pk)
+        if first is None:
+            continue
+        row.calls += first.calls
+        row.paid_nanousd += first.paid_nanousd
+        row.created_at = first.created_at
+    fields = ["score", "reason", "explanation", "source", "cost_nanousd", "paid_nanousd", "calls", "simulated"]
+    Verdict.objects.bulk_update([row for row in rows if row.pk in before], fields)

@@ -1,0 +1,345 @@
+"""Send waiting samples to candidates and store what they answer.
+
+A request goes out as it was logged, with the model replaced. It is known by a keyed hash of all that changes its
+answer, so the same question is paid once: over evaluations, over samples that are alike, and over restarts.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+
+from agentopt.lib import judge_form
+from agentopt.lib.crypto import keyed_hash
+from agentopt.lib.errors import GatewayError
+from evaluation import calls, offers
+from evaluation.judges import rules
+from evaluation.models import Candidate, Evaluation, Replay, Sample
+from ingestion.catalog import pricing
+from ingestion.gateway import ChatReply, ChatRequest, ChatSession
+from ingestion.gateway.errors import AuthRefused, BadAnswer, GatewayDown, RateLimited, Rejected, TimedOut
+from ingestion.models import LogBody
+from ingestion.values import Price, Usage
+from projects.models import Project
+
+# Not part of the question: a stream would bring the same answer, but many providers leave the token counts out of it,
+# and without them there is no cost. What is measured of time is the whole call.
+_LEFT_OUT = ("model", "stream", "stream_options")
+_CHUNK = 50
+_CHARACTERS_PER_TOKEN = 4  # rough, only to keep the cap
+# Paid, and the model's own doing: asking again would buy the same. Other failures may pass, so they are asked again.
+_LASTING_FAILURES = ("empty", "cut_off")
+_TOO_LONG = ("context_length_exceeded", "string_above_max_length")
+_FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
+_COPIED = ("status", "reason", "message", "answer", "tool_calls", "answer_hash", "finish_reason", "refused",
+           "input_tokens", "output_tokens", "cached_tokens", "cost_nanousd", "latency_us", "first_token_us",
+           "simulated")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an answer belongs."""
+
+    sample_id: int
+    candidate_id: int
+    repetition: int
+
+
+@dataclass(frozen=True)
+class _Question:
+    """One request that several places may wait for."""
+
+    key: str
+    name: str  # gateway name of the model
+    messages: tuple[tuple[str, str], ...] = field(repr=False)
+    trace_id: str
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """How a call is read: status, code and, if it was one, the refusal."""
+
+    status: str
+    reason: str = ""
+    refused: bool | None = None
+
+
+def read_prices(project: Project, *, now: datetime) -> dict[str, Price]:
+    """Prices in force today by gateway name; a model without one is absent."""
+    priced = offers.read(project, today=now.date(), listed=None)
+    return {
+        offer.name: Price(offer.input_nanousd, offer.output_nanousd, offer.cached_input_nanousd)
+        for offer in priced
+        if offer.input_nanousd is not None and offer.output_nanousd is not None
+    }
+
+
+def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
+    """Return the request as it was logged, without the model; None where nothing can be asked again.
+
+    Seed and temperature stay as logged: adding some would replay another request than the one in production.
+    """
+    try:
+        body = json.loads(record_body.request) if record_body is not None else None
+    except ValueError:
+        return None
+    if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
+        return None
+    return {name: value for name, value in body.items() if name not in _LEFT_OUT}
+
+
+def cache_key(project: Project, model: str, body: Mapping[str, Any], *, repetition: int) -> str:
+    """Keyed hash over all that changes an answer, and nothing else: model, body, repetition."""
+    question = {"model": model, "body": body, "repetition": repetition}
+    return keyed_hash(project.hash_key, json.dumps(question, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def waiting(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> list[Place]:
+    """Places without an answer among the first rows, in sampling order."""
+    samples = list(evaluation.samples.order_by("position").values_list("pk", flat=True)[:rows])
+    asked = [(candidate.pk, 0) for candidate in candidates if candidate.position]
+    if evaluation.replay_baseline:
+        # repetition 0 of the baseline is its logged answer, whose latency was measured under other conditions
+        asked += [(candidate.pk, 1) for candidate in candidates if candidate.position == 0]
+    there = set(
+        Replay.objects.filter(sample__evaluation=evaluation, candidate__in=candidates).values_list(
+            "sample_id", "candidate_id", "repetition"
+        )
+    )
+    return [
+        Place(sample, candidate, repetition)
+        for sample in samples
+        for candidate, repetition in asked
+        if (sample, candidate, repetition) not in there
+    ]
+
+
+@dataclass
+class _Run:
+    """One pass over waiting places. Everything here happens in one thread, so nothing is asked twice."""
+
+    evaluation: Evaluation
+    candidates: Mapping[int, Candidate]
+    prices: Mapping[str, Price]
+    limits: calls.Limits
+    pending: dict[str, list[Place]] = field(default_factory=dict)
+
+    def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question]]:
+        for start in range(0, len(places), _CHUNK):
+            yield from self._chunk(places[start : start + _CHUNK])
+
+    def _chunk(self, places: Sequence[Place]) -> list[calls.Ask[_Question]]:
+        """Sort a chunk into what cannot be asked, what was answered before, what is being asked, and what is new."""
+        samples = {
+            sample.pk: sample
+            for sample in Sample.objects.filter(pk__in={place.sample_id for place in places}).select_related(
+                "record__body"
+            )
+        }
+        bodies = {pk: logged_body(getattr(sample.record, "body", None)) for pk, sample in samples.items()}
+        lost = [place for place in places if bodies[place.sample_id] is None]
+        keyed = [
+            (place, self._key(place, bodies[place.sample_id] or {}))
+            for place in places
+            if bodies[place.sample_id] is not None
+        ]
+        known = self._answered_before([key for _, key in keyed])
+        found = [self._copy(place, known[key]) for place, key in keyed if key in known]
+        self._insert([*found, *(self._row(p, status=Replay.Status.MISSING, reason="no_body") for p in lost)])
+        new = []
+        for place, key in keyed:
+            if key in known:
+                continue
+            if key not in self.pending:
+                new.append(self._ask(place, key, sample=samples[place.sample_id], body=bodies[place.sample_id] or {}))
+            self.pending.setdefault(key, []).append(place)
+        return new
+
+    def _key(self, place: Place, body: Mapping[str, Any]) -> str:
+        name = self.candidates[place.candidate_id].offer.name
+        return cache_key(self.evaluation.project, name, body, repetition=place.repetition)
+
+    def _answered_before(self, keys: Sequence[str]) -> dict[str, Replay]:
+        """The oldest paid answer to each question, of any evaluation of this project."""
+        rows = Replay.objects.filter(
+            sample__evaluation__project=self.evaluation.project, cache_key__in=set(keys), source=Replay.Source.CALLED
+        )
+        lasting = [
+            row
+            for row in rows.order_by("-pk")
+            if row.status == Replay.Status.ANSWERED or row.reason in _LASTING_FAILURES
+        ]
+        return {row.cache_key: row for row in lasting}
+
+    def _ask(self, place: Place, key: str, *, sample: Sample, body: Mapping[str, Any]) -> calls.Ask[_Question]:
+        name = self.candidates[place.candidate_id].offer.name
+        trace = f"agentopt-{self.evaluation.pk}-{sample.position}-{place.candidate_id}-{place.repetition}-{key[:8]}"
+        messages = tuple(
+            (str(message.get("role", "user")), judge_form.render_message(message))
+            for message in body["messages"]
+            if isinstance(message, dict)
+        )
+        request = ChatRequest(
+            model=name,
+            body=body,
+            trace_id=trace,
+            metadata={"agentopt": "replay", "evaluation": str(self.evaluation.pk)},
+            timeout_s=settings.CALL_TIMEOUT_S,
+        )
+        return calls.Ask(_Question(key, name, messages, trace), request, self._estimate(sample, messages, name=name))
+
+    def _estimate(self, sample: Sample, messages: Sequence[tuple[str, str]], *, name: str) -> int | None:
+        """What the call may cost, from the logged lengths; None without a price."""
+        price = self.prices.get(name)
+        asked = sum(len(text) for _, text in messages) // _CHARACTERS_PER_TOKEN
+        known = Usage(sample.record.input_tokens or asked, sample.record.output_tokens or asked, None)
+        return pricing.cost_nanousd(known, price) if price is not None else None
+
+    def store(self, batch: list[calls.Finished[_Question]]) -> None:
+        """Write what came back; places that asked the same share the answer, and one of them the bill."""
+        rows: list[Replay] = []
+        for finished in batch:
+            places = self.pending.pop(finished.about.key, [])
+            if not places:
+                continue
+            first = self._finished(places[0], finished)
+            rows += [first, *(self._copy(place, first) for place in places[1:])]
+        self._insert(rows)
+
+    def store_held(self, held: Sequence[calls.Finished[_Question]]) -> None:
+        """Calls that failed by our fault while others went through: missing. Without a connection they stay waiting."""
+        self.store([finished for finished in held if not isinstance(finished.error, GatewayDown)])
+
+    def _finished(self, place: Place, finished: calls.Finished[_Question]) -> Replay:
+        if finished.reply is None:
+            outcome = read_error(finished.error)
+            message = str(finished.error)[:300]
+            return self._row(
+                place,
+                status=outcome.status,
+                reason=outcome.reason,
+                refused=outcome.refused,
+                message=message,
+                source=Replay.Source.CALLED,
+                cache_key=finished.about.key,
+                calls=finished.calls,
+                trace_id=finished.about.trace_id,
+                simulated=bool(getattr(finished.error, "simulated", False)),
+            )
+        return self._answered(place, finished.reply, question=finished.about)
+
+    def _answered(self, place: Place, reply: ChatReply, *, question: _Question) -> Replay:
+        outcome = read_reply(reply, question.messages)
+        usage = Usage(reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
+        price = self.prices.get(question.name)
+        cost = pricing.cost_nanousd(usage, price) if price is not None else None
+        text = reply.text or reply.refusal or ""
+        return self._row(
+            place,
+            status=outcome.status,
+            reason=outcome.reason,
+            refused=outcome.refused,
+            source=Replay.Source.CALLED,
+            cache_key=question.key,
+            answer=text,
+            tool_calls=list(reply.tool_calls),
+            answer_hash=keyed_hash(self.evaluation.project.hash_key, text) if text else "",
+            finish_reason=reply.finish_reason[:30],
+            input_tokens=reply.usage.input_tokens,
+            output_tokens=reply.usage.output_tokens,
+            cached_tokens=reply.usage.cached_tokens,
+            cost_nanousd=cost,
+            paid_nanousd=cost or 0,
+            latency_us=reply.latency_us,
+            first_token_us=reply.first_token_us,
+            calls=reply.calls,
+            trace_id=question.trace_id,
+            simulated=reply.simulated,
+        )
+
+    def _copy(self, place: Place, known: Replay) -> Replay:
+        fields = {name: getattr(known, name) for name in _COPIED}
+        return self._row(place, **fields, source=Replay.Source.CACHED, cache_key=known.cache_key)
+
+    def _insert(self, rows: Sequence[Replay]) -> None:
+        """Another worker may have been faster: its row stays, ours is dropped."""
+        if not rows:
+            return
+        with transaction.atomic():
+            Replay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=calls.MOST_STORED_AT_ONCE)
+        self.limits.spent_nanousd += sum(row.paid_nanousd for row in rows)
+        self.limits.stored += len(rows)
+
+    def _row(self, place: Place, *, status: str, source: str = Replay.Source.CALLED, **fields: Any) -> Replay:
+        return Replay(
+            sample_id=place.sample_id,
+            candidate_id=place.candidate_id,
+            repetition=place.repetition,
+            status=status,
+            source=source,
+            **fields,
+        )
+
+
+def run_waiting(
+    evaluation: Evaluation,
+    candidates: Sequence[Candidate],
+    *,
+    rows: int,
+    session: ChatSession,
+    limits: calls.Limits,
+    now: Callable[[], datetime],
+) -> calls.Ended[Any]:
+    """Answer every waiting sample among the first rows; what it cannot finish stays waiting.
+
+    Args:
+        candidates: the baseline among them is called only where the evaluation replays it.
+        rows: of the sampling order.
+        limits: see calls.Limits.
+    """
+    places = waiting(evaluation, candidates, rows=rows)
+    limits.to_do, limits.stored = len(places), 0
+    run = _Run(
+        evaluation,
+        {candidate.pk: candidate for candidate in candidates},
+        read_prices(evaluation.project, now=now()) if places else {},
+        limits,
+    )
+    ended = calls.send(session, run.asks(places), store=run.store, limits=limits)
+    if ended.end != calls.End.UNREACHABLE:
+        run.store_held(ended.held)
+    return ended
+
+
+def read_reply(reply: ChatReply, messages: Sequence[tuple[str, str]]) -> _Outcome:
+    """Say what a completed call is: an answer, a refusal, or a failure of the model."""
+    text = reply.text or reply.refusal or ""
+    filtered = reply.finish_reason in rules.FILTERED
+    if not text.strip() and not reply.tool_calls and not filtered:
+        return _Outcome(Replay.Status.FAILED, "cut_off" if reply.finish_reason == "length" else "empty")
+    declined = rules.refused(messages, text, finish_reason=reply.finish_reason, refusal=reply.refusal or "")
+    return _Outcome(Replay.Status.ANSWERED, "", declined)
+
+
+def read_error(error: GatewayError | None) -> _Outcome:
+    """Say whose failure an error is: the model's counts against it, ours leaves the cell missing (decision.md 1)."""
+    code = getattr(error, "provider_code", "")
+    if isinstance(error, Rejected) and code in _TOO_LONG:
+        return _Outcome(Replay.Status.FAILED, "context_length_exceeded")
+    if isinstance(error, Rejected) and code in _FILTERED:
+        return _Outcome(Replay.Status.ANSWERED, "content_filter", refused=True)
+    for kind, reason in ((TimedOut, "timed_out"), (BadAnswer, "bad_answer"), (GatewayDown, "server_error")):
+        if isinstance(error, kind):
+            return _Outcome(Replay.Status.FAILED, reason)
+    if isinstance(error, RateLimited):
+        return _Outcome(Replay.Status.MISSING, "rate_limited")
+    if isinstance(error, AuthRefused):
+        return _Outcome(Replay.Status.MISSING, "not_allowed")
+    return _Outcome(Replay.Status.MISSING, _REJECTIONS.get(getattr(error, "upstream_status", None) or 0, "rejected"))
+
+
+_REJECTIONS = {404: "not_found", 400: "bad_request", 422: "bad_request"}
