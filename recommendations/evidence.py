@@ -314,18 +314,11 @@ def _next_step(evaluation: Evaluation, outcome: Outcome, policy: Policy) -> Docu
 
 
 def _more_prompts(evaluation: Evaluation, outcome: Outcome, policy: Policy) -> Document:
-    found = outcome.findings[outcome.leader - 1].look if outcome.leader else None
-    if found is None or outcome.leader_evidence is None:
-        return {"code": "nothing"}
-    level = comparison.error_level(policy, outcome)
-    needed = sensitivity.prompts_to_settle(outcome.leader_evidence, found.prompts, level)
+    """The error of this run is spent, so more prompts mean a new run on fresh ones (decision.md 4.7)."""
+    needed = sensitivity.prompts_for_leader(outcome, policy, repeats=1)
     if needed is None:
         return {"code": "nothing"}
-    return {
-        "code": "more_prompts",
-        "prompts": needed - found.prompts,
-        "cost_usd": _cost_of(needed - found.prompts, evaluation, outcome),
-    }
+    return {"code": "more_prompts", "prompts": needed, "cost_usd": _cost_of(needed, evaluation, outcome)}
 
 
 def _cost_of(prompts: int, evaluation: Evaluation, outcome: Outcome) -> float | None:

@@ -33,7 +33,7 @@ def test_no_recommendation_says_what_holds_it_back_and_the_cheapest_next_step() 
     assert explain.headline(found) == "Keep aurora-large for now: 150 prompts do not show that corvus-medium is as good"
     assert explain.lead(found)[-2:] == [
         "What holds it back is quality: required is above −0.050, measured −0.004.",
-        "60 more prompts, about $1.74, settle it with 80 % chance if the trend holds.",
+        "A new run of 60 prompts, about $1.74, settles it with 80 % chance if the trend holds.",
     ]
 
 
@@ -45,7 +45,7 @@ def test_an_unknown_price_is_left_out_of_the_next_step() -> None:
         next_step={"code": "more_prompts", "prompts": 60, "cost_usd": None},
     )
 
-    assert explain.next_step(found) == "60 more prompts settle it with 80 % chance if the trend holds."
+    assert explain.next_step(found) == "A new run of 60 prompts settles it with 80 % chance if the trend holds."
 
 
 @pytest.mark.parametrize(
