@@ -204,7 +204,8 @@ class Exports:
         return faults.strike(self.faults, key, attempt=0, seed=self.seed, kinds=(kind,)) is not None
 
     def _checked(self, body: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-        filters, requested = body.get("filters") or {}, body.get("requested_data") or list(FIELDS)
+        allowed = [name for name in FIELDS if name not in self.denied_fields]
+        filters, requested = body.get("filters") or {}, body.get("requested_data") or allowed
         unknown = set(requested) - set(FIELDS)
         if unknown:
             raise Refused(400, "AB01", f"Invalid request: requested_data {min(unknown)!r} is not known.")
