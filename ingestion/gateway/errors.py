@@ -149,18 +149,18 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def told(raw: bytes) -> tuple[str, str]:
-    """Code and words of an error body in the shapes of `portkey.md`: {"error": {...}}, {"status", "message"}, HTML."""
+    """Code and words of an error body in the shapes seen: {"error": {…}}, {"data": {…}}, {"message"}, HTML."""
     try:
         body = json.loads(raw[:100_000])
     except ValueError:
         return "", raw[:DETAIL_LENGTH].decode("utf-8", "replace")
     if not isinstance(body, dict):
         return "", ""
-    error = body.get("error", body)
+    error = body.get("error") or (body["data"] if isinstance(body.get("data"), dict) else body)
     if not isinstance(error, dict):
         return "", str(error)
     words = error.get("message") or error.get("html-message") or ""
-    for key in ("code", "error_code", "type"):
+    for key in ("code", "errorCode", "error_code", "type"):
         if isinstance(error.get(key), str) and _CODE.fullmatch(error[key]):
             return error[key], str(words)
     return "", str(words)

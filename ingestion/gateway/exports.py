@@ -73,7 +73,8 @@ class LogExports:
             return None  # a key that may export need not be allowed to list
         rows = [row for row in listed.get("data") or () if isinstance(row, dict)]
         fitting = (row for row in rows if row.get("description") == description)
-        usable = (row for row in fitting if str(row.get("status", "")).lower() not in FAILED_STATES)
+        # a finished one is of an earlier pull of the window, and lacks what came late
+        usable = (row for row in fitting if str(row.get("status", "")).lower() not in {*FAILED_STATES, "success"})
         found = next(usable, None)
         return _draft(found) if found else None
 

@@ -1,9 +1,10 @@
-"""The SDK's traps (numbers as in the list that the gateway's decision page keeps), each against a real server on loopback."""
+"""The SDK's traps, each against a real server on loopback; their numbers are those of docs/decisions/0005-wire.md."""
 
 import logging
 import subprocess
 import sys
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -24,16 +25,12 @@ def plane(fake: Fake, **options: Any) -> ControlPlane:
     return ControlPlane(fake.endpoint(**options), timeout_s=1, deadline_s=8)
 
 
-def state_of(fake: Fake) -> Any:
-    return LogExports(plane(fake)).state("e1")
-
-
 def failure(answer: Answer, *, models: bool) -> tuple[errors.CallFailed, Fake]:
-    with serving(answer) as fake, pytest.raises(errors.CallFailed) as caught:
-        if models:
-            plane(fake).models()
-        else:
-            state_of(fake)
+    with serving(answer) as fake:
+        control = plane(fake)
+        ask = control.models if models else partial(LogExports(control).state, "e1")
+        with pytest.raises(errors.CallFailed) as caught:
+            ask()
     return caught.value, fake
 
 

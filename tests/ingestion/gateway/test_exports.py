@@ -139,10 +139,14 @@ LINES = [json.dumps({"id": str(n), "text": "ü" * n}).encode() for n in range(30
 FILE = b"\n".join(LINES) + b"\n"
 
 
+TWO_MEMBERS = gzip.compress(FILE[:500]) + gzip.compress(FILE[500:])
+
+
 @pytest.mark.parametrize(
-    "file", [FILE, FILE[:-1], FILE.replace(b"\n", b"\r\n"), gzip.compress(FILE), gzip.compress(FILE[:500]) + gzip.compress(FILE[500:])],
+    "file",
+    [FILE, FILE[:-1], FILE.replace(b"\n", b"\r\n"), gzip.compress(FILE), TWO_MEMBERS],
     ids=["plain", "no end", "crlf", "gzip", "two members"],
-)  # fmt: skip
+)
 def test_a_download_gives_lines(file: bytes) -> None:
     with serving(downloading(lambda h: h.send(file, kind="application/octet-stream"))) as fake:
         assert list(of(fake).lines("e1")) == LINES
@@ -190,9 +194,8 @@ def test_an_address_that_stays_refused_is_told_without_its_signature() -> None:
     "url", ["http://store.example/x", "ftp://127.0.0.1/x", "file:///etc/passwd", "", 7, None, "https://"]
 )
 def test_a_download_address_that_is_not_https_is_refused(url: Any) -> None:
-    with serving(creating(download=lambda h: h.send({"signed_url": url}))) as fake:
-        with pytest.raises(errors.BadAnswer):
-            list(of(fake).lines("e1"))
+    with serving(creating(download=lambda h: h.send({"signed_url": url}))) as fake, pytest.raises(errors.BadAnswer):
+        list(of(fake).lines("e1"))
 
 
 @pytest.mark.parametrize("host", ["169.254.169.254", "10.0.0.1", "[::ffff:127.0.0.1]"])
@@ -205,9 +208,9 @@ def test_a_download_address_inside_the_network_is_refused(host: str, settings: A
 
 
 def test_a_redirecting_store_is_not_followed() -> None:
-    with serving(downloading(lambda h: h.send(status=302, location="http://127.0.0.1:9/"))) as fake:
-        with pytest.raises(errors.Rejected, match="redirect"):
-            list(of(fake).lines("e1"))
+    elsewhere: Answer = lambda h: h.send(status=302, location="http://127.0.0.1:9/")  # noqa: E731
+    with serving(downloading(elsewhere)) as fake, pytest.raises(errors.Rejected, match="redirect"):
+        list(of(fake).lines("e1"))
 
 
 def test_a_line_over_the_limit_is_cut_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:

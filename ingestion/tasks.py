@@ -1,0 +1,34 @@
+"""What workers do for this app: one slice of a job at a time."""
+
+import time
+from dataclasses import asdict
+
+from django.core.serializers.json import DjangoJSONEncoder
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+
+from ingestion import sync
+from ingestion.gateway import open_gateway
+from projects import jobs
+from projects.models import Job
+
+SLICE_S = 40.0  # below a minute even when the last step waits for the gateway
+
+
+@jobs.slice_of("sync")
+def pull_logs(job: Job, beat: jobs.Beat) -> bool:
+    """Pull a project's logs. Options: `since` and `until`, ISO moments or absent."""
+    result = sync.pull(
+        job.project,
+        since=parse_datetime(job.options.get("since") or ""),
+        until=parse_datetime(job.options.get("until") or ""),
+        gateway=open_gateway(job.project.connection),
+        now=timezone.now(),
+        beat=beat,
+        job=job,
+        deadline=time.monotonic() + SLICE_S,
+    )
+    told = DjangoJSONEncoder()
+    times = {name: told.default(at) if at else None for name, at in (("since", result.since), ("until", result.until))}
+    beat(message=f"{result.added} calls added", result={**asdict(result), **times})
+    return result.finished
