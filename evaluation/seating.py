@@ -28,6 +28,7 @@ class Panel:
 
     judges: tuple[Judge, ...]
     members: tuple[Panelist, ...]
+    is_of_instance: bool = False  # its judges are those of JUDGE_MODELS
 
     @property
     def models(self) -> frozenset[str]:
@@ -64,7 +65,8 @@ def read(project: Project, offers: Sequence[Offer]) -> Panel:
     """
     by_name = {offer.name: offer for offer in offers}
     judges = list(project.judges.filter(active=True).order_by("model", "rubric"))
-    if not judges:
+    is_of_instance = not judges
+    if is_of_instance:
         judges = [
             Judge(project=project, rubric=rubric, model=model, family=_family(by_name, model))
             for model in sorted(set(settings.JUDGE_MODELS))
@@ -75,15 +77,22 @@ def read(project: Project, offers: Sequence[Offer]) -> Panel:
     if not any(judge.rubric in _QUALITY_RUBRICS for judge in judges):
         raise Conflict("No judge scores quality: add correctness, quality or helpfulness to a judge's rubrics.")
     versions = rubrics.current_versions()
-    return Panel(tuple(judges), tuple(_member(judge, versions, by_name) for judge in judges))
+    members = tuple(_member(judge, versions, by_name) for judge in judges)
+    return Panel(tuple(judges), members, is_of_instance=is_of_instance)
 
 
 def seat(evaluation: Evaluation, panel: Panel) -> None:
-    """Freeze judges and the versions of their rubrics into an evaluation; runs inside its transaction."""
+    """Freeze judges and the versions of their rubrics into an evaluation; runs inside its transaction.
+
+    Judges of JUDGE_MODELS get rows that are not active: the instance chose them, and may choose others.
+    """
     versions = rubrics.current_versions()
     for judge in panel.judges:
-        if judge.pk is None:
-            judge.save()
+        if panel.is_of_instance:
+            fields = {"family": judge.family, "active": False}
+            judge, _ = Judge.objects.update_or_create(  # noqa: PLW2901
+                project=judge.project, model=judge.model, rubric=judge.rubric, exact=False, defaults=fields
+            )
         Seat.objects.create(evaluation=evaluation, judge=judge, version=versions[judge.rubric], repeats=judge.repeats)
 
 
@@ -105,9 +114,13 @@ def set_judges(
 
     Raises:
         Invalid: an unknown rubric, an empty name, or repeats outside 1 to 5.
+        Conflict: one has sat in an evaluation as what it is not any more: exact or not.
     """
     wanted = list(Judge.Rubric.values) if rubrics is None else list(rubrics)
     _check(models, wanted, repeats=repeats)
+    seated = Seat.objects.filter(judge__project=project, judge__model__in=models, judge__rubric__in=wanted)
+    if seated.exclude(judge__exact=exact).exists():
+        raise Conflict("Evaluations rest on these judges being exact or not, so that cannot change: use another name.")
     with transaction.atomic():
         before = sorted({judge.model for judge in project.judges.filter(active=True)})
         project.judges.update(active=False)

@@ -55,11 +55,10 @@ def choose(
 
 def cost_per_call(offer: Offer, profile: UsageProfile) -> int | None:
     """Nano-dollars that a call of the traffic's mean lengths costs; None where price or lengths are not known."""
-    lengths = (profile.mean_input_tokens, profile.mean_output_tokens)
-    if offer.input_nanousd is None or offer.output_nanousd is None or lengths[0] is None or lengths[1] is None:
+    prompt, answer = profile.mean_input_tokens, profile.mean_output_tokens
+    if offer.input_nanousd is None or offer.output_nanousd is None or prompt is None or answer is None:
         return None
-    prices = (offer.input_nanousd, offer.output_nanousd)
-    return round(sum(n * price for n, price in zip(lengths, prices, strict=True)) / money.TOKENS_PER_PRICE)
+    return round((prompt * offer.input_nanousd + answer * offer.output_nanousd) / money.TOKENS_PER_PRICE)
 
 
 def _rank(kept: list[Choice], *, limit: int) -> list[Choice]:

@@ -102,14 +102,19 @@ def _digest(planned: Plan, drawn: Sequence[Prompt]) -> str:
 def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> list[int]:
     """For each candidate: evaluations under this goal that lately looked at it and did not recommend it.
 
-    The very same run again, on the same prompts in the same order, is no further try: its result cannot differ.
+    The very same run again is no further try, since its result cannot differ: it counts as of its first time.
     """
-    looked = Candidate.objects.filter(
-        looks__ranking=False, evaluation__project=project, evaluation__goal=planned.goal,
-        evaluation__created_at__gte=now - REPEATS_WITHIN, offer__in=[offer.pk for offer in planned.kept if offer.pk],
-    ).exclude(state=Candidate.State.PASSED).exclude(evaluation__population__drawn=_digest(planned, drawn))  # fmt: skip
-    rows = looked.values("offer").annotate(n=Count("evaluation", distinct=True)).values_list("offer", "n")
-    counts = dict(rows.order_by("offer"))
+    same = project.evaluations.filter(goal=planned.goal, population__drawn=_digest(planned, drawn))
+    first = same.order_by("number").values_list("created_at", flat=True).first() or now
+    rows = (
+        Candidate.objects.filter(offer__in=[offer.pk for offer in planned.kept if offer.pk is not None])
+        .filter(evaluation__project=project, evaluation__goal=planned.goal)
+        .filter(evaluation__created_at__lt=first, evaluation__created_at__gte=first - REPEATS_WITHIN)
+        .filter(looks__ranking=False)
+        .exclude(state=Candidate.State.PASSED)
+        .values_list("offer")
+    )
+    counts = dict(rows.annotate(n=Count("evaluation", distinct=True)).order_by())
     return [counts.get(offer.pk, 0) for offer in planned.kept]
 
 
@@ -120,7 +125,7 @@ def _add_candidates(evaluation: Evaluation, planned: Plan) -> Candidate:
     Candidate.objects.bulk_create(
         Candidate(
             evaluation=evaluation,
-            offer_id=choice.offer.pk,
+            offer_id=offers.row_of(evaluation.project, choice.offer),
             position=choice.rank,
             state=Candidate.State.WAITING if choice.kept else Candidate.State.PRUNED,
             reasons=[reason.to_json() for reason in (*choice.reasons, *choice.notes)],
