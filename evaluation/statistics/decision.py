@@ -18,7 +18,7 @@ from evaluation.statistics.evidence import Evidence, evidence
 from evaluation.statistics.outcome import REASONS, Condition, Finding, Look, Outcome, Wanted
 from evaluation.statistics.policy import Policy, confidence_of, level_of, priors_of
 from evaluation.statistics.prospects import Earlier, predicted_pass
-from evaluation.statistics.samples import Samples, check, cut
+from evaluation.statistics.samples import Samples, check, cut, unmeasured
 
 __all__ = ["Condition", "Finding", "Look", "Outcome", "Policy", "Samples", "Wanted", "decide", "step"]
 
@@ -297,6 +297,14 @@ def step(samples: Samples, policy: Policy, *, measured: npt.ArrayLike, total: in
     have = np.asarray(measured)
     if have.shape != (1 + candidates,) or (have > n).any():
         raise ValueError(f"measured: expected {1 + candidates} numbers of rows, at most {n}")
+    found = _advance(samples, policy, have=have, total=total)
+    if isinstance(found, Wanted):
+        return found
+    return dataclasses.replace(found, unmeasured=unmeasured(samples, policy))
+
+
+def _advance(samples: Samples, policy: Policy, *, have: npt.NDArray[np.int64], total: int) -> Outcome | Wanted:
+    candidates = have.size - 1
     if candidates == 0:
         return outcomes.nothing("no_candidate", candidates)
     if total < policy.least_prompts:  # nothing could come of it, so nothing is paid
@@ -309,8 +317,7 @@ def step(samples: Samples, policy: Policy, *, measured: npt.ArrayLike, total: in
         try:
             want = run.send(cut(samples, [0, *want.columns], first=want.first, last=want.rows))
         except StopIteration as end:
-            outcome: Outcome = end.value
-            return outcome
+            return cast("Outcome", end.value)
 
 
 def decide(samples: Samples, policy: Policy | None = None, *, total: int | None = None) -> Outcome:

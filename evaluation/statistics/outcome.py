@@ -110,6 +110,7 @@ class Outcome:
     leader_evidence: Evidence | None = field(default=None, compare=False, repr=False)
     code: str = ""  # key of REASONS
     findings: tuple[Finding, ...] = ()  # one per candidate column, in their order
+    unmeasured: tuple[str, ...] = ()  # what the policy names and nobody measured, so that it is no part of this
 
 
 def nothing(code: str, candidates: int) -> Outcome:

@@ -57,7 +57,10 @@ class Policy:
         if unknown:
             raise ValueError(f"policy: unknown {', '.join(unknown)}")
         policy = cls(**{name: _frozen(value) for name, value in stored.items()})
-        validate(policy)
+        try:
+            validate(policy)
+        except TypeError as error:
+            raise ValueError("policy: a value has the wrong form") from error
         return policy
 
 

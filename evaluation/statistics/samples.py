@@ -82,6 +82,16 @@ def check_values(part: Samples) -> None:
             raise ValueError(f"{name}: values must be finite and at least 0")
 
 
+def unmeasured(samples: Samples, policy: Policy) -> tuple[str, ...]:
+    """Return the guards, levels and metrics that the policy names and the samples lack; "level X" for a limit."""
+    known = {*samples.guards, *(f"level {name}" for name in samples.levels or {})}
+    known |= {name for name, x in (("cost", samples.cost_usd), ("latency", samples.latency_s)) if x is not None}
+    named = [name for name, _ in policy.margins]
+    named += [f"level {name}" for name, _ in policy.limits]
+    named += [name for name, weight, _ in policy.weights if weight]
+    return tuple(name for name in dict.fromkeys(named) if name not in known)
+
+
 def cut(samples: Samples, columns: Sequence[int], *, first: int, last: int) -> Samples:
     """Return rows [first, last) of these columns, in this order.
 

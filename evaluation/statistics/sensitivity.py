@@ -17,6 +17,7 @@ from evaluation.statistics.policy import level_of, prior_after, priors_of
 from evaluation.statistics.prospects import predicted_pass
 
 MORE_NEEDED = "more_answers_needed"
+NONE_IN_REACH = "none_in_reach"
 _SETTLED_BY_PROMPTS = frozenset({"evidence_too_weak", "no_candidate_likely", "too_few_conversations"})
 _MARGINS = tuple(round(0.005 * i, 3) for i in range(41))  # 0 to 20 points
 _FACTORS = tuple(round(1.1**i, 4) for i in range(23))  # 1 to 8 times the price
@@ -99,7 +100,7 @@ class Change:
     value: float | None  # what it was changed to
     recommended: int | None
     confidence: float | None  # None where more answers would be needed to know
-    code: str  # of the outcome, or more_answers_needed
+    code: str  # of the outcome; more_answers_needed; none_in_reach of a margin or price that nothing tried fulfils
 
 
 @dataclass(frozen=True)
@@ -238,7 +239,7 @@ def _turn(name: str, values: tuple[float, ...], *, case: Callable[[float], _Case
     def holds(change: Change) -> bool:
         return change.recommended is not None if same is None else change.recommended == same
 
-    return _last_that_holds(name, values, case=case, holds=holds) or Change(name, None, None, None, MORE_NEEDED)
+    return _last_that_holds(name, values, case=case, holds=holds) or Change(name, None, None, None, NONE_IN_REACH)
 
 
 def what_changes(
@@ -248,7 +249,7 @@ def what_changes(
 
     Names: unscored_as_failures; without_judge (value: the judge's number); without_largest_unit (its rows);
     smallest_margin of quality and largest_price_factor with which the recommendation stands, or margin_needed and
-    price_factor_needed for one (value None: none in reach, up to 20 points and 8 times).
+    price_factor_needed for one (none_in_reach: not up to 20 points, not down to an eighth).
 
     Args:
         samples: as given to `decide` or `step`.

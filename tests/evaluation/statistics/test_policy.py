@@ -26,6 +26,12 @@ def test_an_unknown_key_is_refused_by_name() -> None:
         Policy.from_json({"thresold": 0.7})
 
 
+@pytest.mark.parametrize("stored", [{"looks": 5}, {"margins": [["quality"]]}, {"threshold": "high"}])
+def test_a_value_of_the_wrong_form_is_refused(stored: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011
+        Policy.from_json(stored)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

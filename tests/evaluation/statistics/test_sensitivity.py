@@ -137,4 +137,4 @@ def test_a_change_that_needs_rows_nobody_measured_says_so() -> None:
     changes = sensitivity.what_changes(samples, policy, outcome, total=300, measured=measured)
 
     assert changes[0].code == outcome.code
-    assert changes[-1].recommended is None
+    assert (changes[-1].value, changes[-1].recommended, changes[-1].code) == (None, None, sensitivity.NONE_IN_REACH)
