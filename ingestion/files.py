@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 from agentopt.lib.errors import Invalid
 from ingestion.formats.fields import MAX_LINE_BYTES
@@ -30,7 +30,7 @@ def opened(path: Path) -> Iterator[IO[bytes]]:
         raw.seek(0)
         if packed:
             with gzip.open(raw) as unpacked:
-                yield unpacked
+                yield cast("IO[bytes]", unpacked)
         else:
             yield raw
 

@@ -271,7 +271,7 @@ def _record_row(
     job: _Import, batch: Batch, row: _Parsed, *, version: int, cost: int | None, traces: Mapping[str, int]
 ) -> LogRecord:
     record = row.record
-    assert record is not None  # noqa: S101 - only rows that were read come here
+    assert record is not None and record.source_id and record.occurred_at  # noqa: S101, PT018 - `_parse` saw to it
     return LogRecord(
         project=job.project,
         source_id=record.source_id,

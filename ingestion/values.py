@@ -112,38 +112,51 @@ class UsageProfile:
     mean_cost_nanousd: float | None
 
 
+@dataclass(frozen=True)
+class LogFilter:
+    """Which calls a list shows; "" and None leave a field free. `words` must all stand in the preview, in any case."""
+
+    model: str = ""
+    status: str = ""  # "ok" | "failed" | "refused"
+    words: tuple[str, ...] = ()
+    trace: str = ""
+    since: datetime | None = None
+    until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
-class PromptRef:
-    """A logged call that may be replayed, without its bodies."""
+class LogRow:
+    """A call as lists show it. `status` is ok, failed or refused; `cursor` goes on after it."""
 
     pk: int
     source_id: str
-    trace_key: str
+    version: int
     occurred_at: datetime
+    provider: str
+    model: str
     status: str
-    refused: bool | None
+    status_code: int | None
     input_tokens: int | None
     output_tokens: int | None
-    cached_tokens: int | None
     cost_nanousd: int | None
     latency_us: int | None
+    obstacle: str
+    trace_key: str
+    preview: str
+    cursor: str
 
 
 @dataclass(frozen=True)
-class Coverage:
-    """The calls of a model in a window: how many can be replayed, what keeps the others from it.
+class LogPage:
+    """Calls, newest first; `after` goes on, None: these are the last."""
 
-    `left_out` counts by obstacle. The means are the baseline's, over replayable calls where the figure is known.
-    `answered_rate` is the share that neither failed nor refused.
-    """
+    rows: tuple[LogRow, ...]
+    after: str | None
 
-    n_calls: int
-    n_conversations: int
-    n_replayable: int
-    left_out: Mapping[str, int]
-    n_cost_known: int
-    mean_cost_nanousd: float | None
-    n_answered_known: int
-    answered_rate: float | None
-    n_latency_known: int
-    mean_latency_us: float | None
+
+@dataclass(frozen=True)
+class Counted:
+    """A count that stops at a limit; `more`: there are more than `n`."""
+
+    n: int
+    more: bool

@@ -231,7 +231,8 @@ def _from_chunks(chunks: Sequence[Mapping[str, Any]]) -> Answer:
     """Join the deltas of a streamed answer; tool calls by their index, usage from the last chunk that has it."""
     texts: list[str] = []
     calls: dict[int, dict[str, Any]] = {}
-    finish, last = "", {}
+    last: dict[str, Any] = {}
+    finish = ""
     for chunk in chunks:
         last = {**last, **{key: chunk[key] for key in ("usage", "model", "error") if chunk.get(key)}}
         choices = chunk.get("choices")

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ingestion.formats import calls, fields
+from ingestion.formats.bodies import MODEL_LIMIT
 from ingestion.formats.calls import Told
 from ingestion.values import RawRecord
 
@@ -72,7 +73,7 @@ def _told(row: _Row, sent: _Envelope, got: _Envelope) -> Told:
         trace_key=_first(row, ("trace_id", "conversation_id", "session_id"), calls.ID_LIMIT),
         occurred_at=_moment(row, got),
         provider=fields.text(row.provider, "provider", limit=calls.PROVIDER_LIMIT),
-        model=fields.text(row.model, "model", limit=calls.bodies.MODEL_LIMIT),
+        model=fields.text(row.model, "model", limit=MODEL_LIMIT),
         url=fields.text(row.url or sent.url, "url", limit=2000),
         status_code=fields.status_code(code, "status_code"),
         cost_nanousd=fields.cost_nanousd(row.cost_usd, "cost_usd", cents=False),

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from ingestion.formats import calls, fields
+from ingestion.formats.bodies import MODEL_LIMIT
 from ingestion.formats.calls import Told
 from ingestion.values import RawRecord, Usage
 
@@ -53,7 +54,7 @@ def read(line: bytes) -> RawRecord:
         Unreadable: with a code of `formats.fields` or no_request, no_model.
     """
     row = fields.decode(line, _Row)
-    if not bytes(row.request) and not _text(row.ai_model, "ai_model", calls.bodies.MODEL_LIMIT):
+    if not bytes(row.request) and not _text(row.ai_model, "ai_model", MODEL_LIMIT):
         raise fields.Unreadable("no_request", "The row has neither a request nor a model.")
     envelope = _envelope(row.request)
     if row.object_id is not None or (bytes(envelope.body) and not bytes(envelope.messages)):
@@ -68,7 +69,7 @@ def _told(row: _Row, metadata: dict[str, str]) -> Told:
         trace_key=_text(row.trace_id, "trace_id", calls.ID_LIMIT),
         occurred_at=fields.moment(row.created_at, "created_at"),
         provider=_text(row.ai_org, "ai_org", calls.PROVIDER_LIMIT),
-        model=_text(row.ai_model, "ai_model", calls.bodies.MODEL_LIMIT),
+        model=_text(row.ai_model, "ai_model", MODEL_LIMIT),
         url=_text(row.request_url, "request_url", 2000),
         succeeded=fields.switch(row.is_success),
         status_code=fields.status_code(row.response_status_code, "response_status_code"),

@@ -47,7 +47,7 @@ def test_a_compressed_file_with_a_byte_order_mark_is_read(agent: Project, tmp_pa
 
 
 def test_an_unknown_project_is_refused_with_what_exists(agent: Project, write_lines: Callable[..., Path]) -> None:
-    with pytest.raises(CommandError, match="no project 'nobody'. There are: agent"):
+    with pytest.raises(CommandError, match=r"no project 'nobody'. There are: agent"):
         run("nobody", str(write_lines(portkey_row(1))))
 
 
@@ -70,5 +70,5 @@ def test_a_file_that_holds_no_logs_is_refused(agent: Project, tmp_path: Path, co
 
 
 def test_a_missing_file_is_named(agent: Project, tmp_path: Path) -> None:
-    with pytest.raises(CommandError, match="nothing.jsonl"):
+    with pytest.raises(CommandError, match=r"nothing\.jsonl"):
         run("agent", str(tmp_path / "nothing.jsonl"))

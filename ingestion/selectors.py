@@ -1,0 +1,270 @@
+"""Log lists, one log, and how a model is used. Lists never count all rows and never skip over rows."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import msgspec
+from django.db import connection
+from django.db.models import Count, Q, QuerySet, Sum, Value
+
+from agentopt.lib import judge_form
+from agentopt.lib.errors import Invalid, NotFound
+from ingestion.analytics import engine
+from ingestion.formats import bodies, fields
+from ingestion.formats.fields import Unreadable
+from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, SetAside
+from ingestion.values import Counted, LogFilter, LogPage, LogRow, UsageProfile
+from projects.models import Project
+
+MAX_PAGE = 200
+COUNT_LIMIT = 10_000
+MAX_WORDS = 8
+STATUSES = ("ok", "failed", "refused")
+MONTH = timedelta(days=30)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_COLUMNS = (
+    "pk", "source_id", "version", "occurred_at", "provider", "model", "status", "refused", "status_code",
+    "input_tokens", "output_tokens", "cost_nanousd", "latency_us", "obstacle", "trace__key", "body__preview",
+)  # fmt: skip
+
+
+def read_filter(given: Mapping[str, str]) -> LogFilter:
+    """Read model, status, q, trace, since and until from texts; what is absent is free, what is unknown is ignored.
+
+    Raises:
+        Invalid: `fields` names a status that does not exist, or a time that cannot be read.
+    """
+    status = given.get("status", "")
+    if status and status not in STATUSES:
+        raise Invalid("There is no such status.", fields={"status": f"Expected one of {', '.join(STATUSES)}."})
+    return LogFilter(
+        model=given.get("model", "")[:120],
+        status=status,
+        words=tuple(given.get("q", "").replace("\x00", "").split()[:MAX_WORDS]),
+        trace=given.get("trace", "")[:200],
+        since=_moment(given, "since"),
+        until=_moment(given, "until"),
+    )
+
+
+def _moment(given: Mapping[str, str], name: str) -> datetime | None:
+    try:
+        return fields.moment(given.get(name, ""), name)
+    except Unreadable as error:
+        raise Invalid(error.reason, fields={name: "Expected a date or time such as 2026-01-31T12:00Z."}) from error
+
+
+def logs(project: Project, wanted: LogFilter, *, after: str | None = None, limit: int = 50) -> LogPage:
+    """One page of calls, newest first, from `after` (a row's cursor) on; at most 200 rows.
+
+    Raises:
+        Invalid: `after` is no cursor.
+    """
+    limit = min(max(limit, 1), MAX_PAGE)
+    found = _matching(project, wanted)
+    if after:
+        at, pk = _place(after)
+        found = found.filter(Q(occurred_at__lt=at) | Q(occurred_at=at, pk__lt=pk), occurred_at__lte=at)
+    rows = [_row(row) for row in found.order_by("-occurred_at", "-pk").values(*_COLUMNS)[: limit + 1]]
+    return LogPage(tuple(rows[:limit]), rows[limit - 1].cursor if len(rows) > limit else None)
+
+
+def count(project: Project, wanted: LogFilter, *, limit: int = COUNT_LIMIT) -> Counted:
+    """How many calls match; stops counting at the limit."""
+    # a sum over a limited subquery: the database stops reading there
+    found = _matching(project, wanted).order_by().values("pk")[: limit + 1].aggregate(n=Sum(Value(1)))["n"] or 0
+    return Counted(min(found, limit), more=found > limit)
+
+
+def _matching(project: Project, wanted: LogFilter) -> LogRecordQuerySet:
+    found = engine.window(project, wanted.since, wanted.until)
+    if wanted.model:
+        found = found.filter(model=wanted.model)
+    if wanted.trace:
+        found = found.filter(trace__project=project, trace__key=wanted.trace)
+    if wanted.status == "failed":
+        found = found.filter(status=LogRecord.Status.FAILED)
+    elif wanted.status == "refused":
+        found = found.filter(status=LogRecord.Status.OK, refused=True)
+    elif wanted.status == "ok":
+        found = found.filter(Q(refused=False) | Q(refused=None), status=LogRecord.Status.OK)
+    for word in wanted.words:
+        found = found.filter(body__preview__icontains=word)
+    return found
+
+
+def _row(row: Mapping[str, Any]) -> LogRow:
+    kept = {name: row[name] for name in _COLUMNS if name not in ("refused", "trace__key", "body__preview", "status")}
+    return LogRow(
+        **kept,
+        status="refused" if row["status"] == "ok" and row["refused"] else row["status"],
+        trace_key=row["trace__key"],
+        preview=row["body__preview"] or "",
+        cursor=f"{(row['occurred_at'] - _EPOCH) // timedelta(microseconds=1)}-{row['pk']}",
+    )
+
+
+def _place(cursor: str) -> tuple[datetime, int]:
+    try:
+        moment, pk = cursor.split("-")
+        return _EPOCH + timedelta(microseconds=int(moment)), int(pk)
+    except (ValueError, OverflowError):
+        raise Invalid("This is no place in the list.", fields={"after": "Expected a cursor of this list."}) from None
+
+
+def models_seen(project: Project) -> list[str]:
+    """The models in a project's logs, sorted; one step through the index each, however many calls there are."""
+    query = """
+        WITH RECURSIVE seen(model) AS (
+            SELECT MIN(model) FROM ingestion_logrecord WHERE project_id = %s
+            UNION ALL
+            SELECT (SELECT MIN(model) FROM ingestion_logrecord WHERE project_id = %s AND model > seen.model)
+            FROM seen WHERE seen.model IS NOT NULL
+        ) SELECT model FROM seen WHERE model IS NOT NULL LIMIT 200
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(query, [project.pk, project.pk])
+        return sorted(model for (model,) in cursor.fetchall())
+
+
+def production_model(project: Project, *, since: datetime | None = None, until: datetime | None = None) -> str | None:
+    """The model with most calls in [since, until); None without calls."""
+    counts = dict(engine.window(project, since, until).values_list("model").annotate(n=Count("pk")))
+    return min(counts, key=lambda model: (-counts[model], model), default=None)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A message of the request as text."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
+class LogDetail:
+    """One call with what was said. In hashed mode bodies are hashes and `messages` is empty.
+
+    `request` and `response` are JSON texts as stored; `parameters` is the request without its messages.
+    """
+
+    record: LogRecord
+    is_newest: bool
+    versions: tuple[LogRecord, ...]
+    request: str
+    response: str
+    messages: tuple[Spoken, ...]
+    parameters: Mapping[str, Any]
+    answer: bodies.Answer
+    conversation: tuple[LogRow, ...]
+
+
+def log_detail(project: Project, pk: int) -> LogDetail:
+    """One call with its bodies, all its versions (newest first) and up to 50 calls of its conversation, in order.
+
+    Raises:
+        NotFound: the project has no such call.
+    """
+    record = project.logs.select_related("batch", "trace").filter(pk=pk).first()
+    if record is None:
+        raise NotFound("There is no such call in this project.")
+    body = LogBody.objects.filter(record=record).first()
+    request, response = (body.request, body.response) if body else ("", "")
+    versions = tuple(project.logs.filter(source_id=record.source_id).order_by("-version"))
+    asked = _asked(request)
+    said = asked.pop("messages", None)
+    return LogDetail(
+        record=record,
+        is_newest=versions[0].pk == record.pk,
+        versions=versions,
+        request=request,
+        response=response,
+        messages=_messages(said),
+        parameters=asked,
+        answer=bodies.NOTHING if record.obstacle == LogRecord.Obstacle.HASHED else bodies.answer_of(response),
+        conversation=_conversation(project, record),
+    )
+
+
+def _asked(request: str) -> dict[str, Any]:
+    try:
+        found = msgspec.json.decode(request.encode()) if request.startswith("{") else {}
+    except (msgspec.DecodeError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _messages(said: Any) -> tuple[Spoken, ...]:
+    if not isinstance(said, list):
+        return ()
+    return tuple(
+        Spoken(str(one.get("role", "")), judge_form.render_message(one)) for one in said if isinstance(one, dict)
+    )
+
+
+def _conversation(project: Project, record: LogRecord) -> tuple[LogRow, ...]:
+    found = LogRecord.objects.filter(project=project, trace=record.trace_id).newest()
+    return tuple(_row(row) for row in found.order_by("occurred_at", "pk").values(*_COLUMNS)[:50])
+
+
+def rows_set_aside(project: Project) -> QuerySet[SetAside]:
+    """Rows that could not be read, newest first."""
+    return project.set_aside.order_by("-pk")
+
+
+def usage_profile(
+    project: Project, *, model: str, since: datetime | None = None, until: datetime | None = None
+) -> UsageProfile:
+    """How a project uses a model in [since, until): lengths, features, calls a month (30 days).
+
+    Days are those from the first to the last of its calls; calls of less than a day say nothing of a month. Percentiles
+    are exact.
+    """
+    found = engine.window(project, since, until).filter(model=model)
+    figures = found.aggregate(
+        calls=Count("pk"),
+        failed=Count("pk", filter=Q(status=LogRecord.Status.FAILED)),
+        tools=Count("pk", filter=Q(uses_tools=True)),
+        json=Count("pk", filter=Q(uses_json=True)),
+        images=Count("pk", filter=Q(has_images=True)),
+        streamed=Count("pk", filter=Q(streamed=True)),
+        input=Sum("input_tokens"), n_input=Count("input_tokens"),
+        output=Sum("output_tokens"), n_output=Count("output_tokens"),
+        cached=Sum("cached_tokens"),
+        of_cached=Sum("input_tokens", filter=Q(cached_tokens__isnull=False)),
+        cost=Sum("cost_nanousd"), n_cost=Count("cost_nanousd"),
+    )  # fmt: skip
+    calls = figures["calls"]
+    days = _days(found)
+    of_input = engine.ranked(found, "input_tokens", quantiles=(0.5, 0.99)).get((), (0, {}))[1]
+    of_output = engine.ranked(found, "output_tokens", quantiles=(0.99,)).get((), (0, {}))[1]
+    return UsageProfile(
+        n_calls=calls,
+        n_failed=figures["failed"],
+        days=days,
+        monthly_calls=calls * MONTH.days / days if days >= 1 else None,
+        p50_input_tokens=of_input.get(0.5),
+        p99_input_tokens=of_input.get(0.99),
+        p99_output_tokens=of_output.get(0.99),
+        mean_input_tokens=_share(figures["input"], figures["n_input"]),
+        mean_output_tokens=_share(figures["output"], figures["n_output"]),
+        share_cached=_share(figures["cached"], figures["of_cached"]),
+        share_tools=_share(figures["tools"], calls),
+        share_json=_share(figures["json"], calls),
+        share_images=_share(figures["images"], calls),
+        share_streamed=_share(figures["streamed"], calls),
+        mean_cost_nanousd=_share(figures["cost"], figures["n_cost"]),
+    )
+
+
+def _share(part: Any, whole: Any) -> float | None:
+    """Both as whole numbers first: PostgreSQL sums to decimals."""
+    return int(part) / int(whole) if whole and part is not None else None
+
+
+def _days(found: LogRecordQuerySet) -> float:
+    ends = found.order_by("occurred_at").values_list("occurred_at", flat=True)
+    first, last = ends.first(), ends.last()
+    return 0.0 if first is None or last is None else (last - first) / timedelta(days=1)
