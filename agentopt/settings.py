@@ -1,5 +1,6 @@
 """Every setting, grouped, read once from the environment or `.env`; a wrong value stops the start and names itself."""
 
+import contextlib
 import os
 import secrets
 from collections.abc import Callable
@@ -313,6 +314,8 @@ WHITENOISE_ALLOW_ALL_ORIGINS = False
 # without collected files (a plain `runserver`) they are served from where they stand
 WHITENOISE_USE_FINDERS = not (STATIC_ROOT / "staticfiles.json").exists()
 if WHITENOISE_USE_FINDERS:
+    with contextlib.suppress(OSError):  # read-only code: only a warning of whitenoise's is lost
+        STATIC_ROOT.mkdir(exist_ok=True)
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -352,6 +355,9 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
+    "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "agentopt.lib.drf.describe_errors"],
+    # like every other API view: people who signed in, and tokens
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
 }
 
 # ------------------------------------------------------------------------------------------------ log lines

@@ -4,7 +4,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.db.models import Q, QuerySet
 
 from agentopt.lib.errors import NotAllowed, NotFound
-from projects.models import ApiToken, Membership, Project, Role, User
+from projects.models import ApiToken, Job, Membership, Project, Role, User
 
 INGEST, READ, WRITE = "ingest", "read", "write"
 SCOPES = {INGEST: "send logs", READ: "read everything of the project", WRITE: "start work and decide"}
@@ -60,6 +60,15 @@ def project_for(
         if held is None or _RANK[held] < _RANK[role]:
             raise NotAllowed(f"This needs the role {role.value}; yours is {held.value if held else 'none'}.")
     return project
+
+
+def job_for(user: User | AnonymousUser, job_id: int, role: Role = Role.READER) -> Job:
+    """Return a job of a project that someone sees; errors as in `project_for`."""
+    job = Job.objects.select_related("project").filter(project__in=projects_of(user), pk=job_id).first()
+    if job is None:
+        raise NotFound("There is no such job.")
+    project_for(user, job.project_id, role)
+    return job
 
 
 def _check_scope(token: ApiToken, role: Role, *, scope: str | None) -> None:

@@ -43,7 +43,7 @@ class Immutable(migrations.RunPython):
 
     def _add(self, _apps: Any, editor: Any) -> None:
         for statement in self._statements(editor.connection.vendor):
-            editor.execute(statement)
+            editor.execute(statement, params=None)  # with parameters psycopg would read the % of RAISE
 
     def _remove(self, _apps: Any, editor: Any) -> None:
         names = [f"{self.table}_no_{event.lower()}" for event in self._events()]
