@@ -26,6 +26,7 @@ from agentopt.sandbox.worlds import Reply
 
 MAX_BODY_BYTES = 20 * 1024**2
 KEYS = tuple(agent.key for agent in traffic.AGENTS)
+_PROVIDER = web.RequestKey("provider", str)
 _STAND_IN = "corvus-medium"  # answers for the fault-… models once their trouble is over
 
 
@@ -52,6 +53,11 @@ class Sandbox:
     def url(self) -> str:
         """The base address, ending in /v1."""
         return f"http://127.0.0.1:{self.port}/v1"
+
+    @property
+    def key(self) -> str:
+        """A key that opens it: of the first workspace; a recorded sandbox takes any."""
+        return KEYS[0]
 
     @property
     def kind(self) -> str:
@@ -123,7 +129,7 @@ def application(sandbox: Sandbox) -> web.Application:
         response.headers["x-agentopt-sandbox"] = sandbox.kind
         response.headers["x-portkey-trace-id"] = request.headers.get("x-portkey-trace-id", "")
         response.headers["x-portkey-retry-attempt-count"] = "0"
-        response.headers.setdefault("x-portkey-provider", "sandbox")
+        response.headers["x-portkey-provider"] = request.get(_PROVIDER, "sandbox")
 
     app.on_response_prepare.append(label)
     return app
@@ -156,10 +162,11 @@ class _Routes:
         agent = traffic.BY_KEY.get(request.query.get("workspace", KEYS[0]))
         if self.sandbox.recordings or agent is None:
             return _error(404, "There is no known truth here.", code="no_truth")
-        rows = self.sandbox.logs_of(agent.key)
-        return web.json_response(
-            truths.of(agent, rows, seed=self.sandbox.seed, limit=int(request.query.get("limit", "500")))
-        )
+        limit = request.query.get("limit", "500")
+        if not limit.isdecimal() or not int(limit):
+            return _error(400, "limit must be a whole number above 0.", code="invalid_request_error")
+        known = truths.of(agent, self.sandbox.logs_of(agent.key), seed=self.sandbox.seed, limit=int(limit))
+        return web.json_response(known)
 
     async def models(self, request: web.Request) -> web.Response:
         self.sandbox.key_of(request)
@@ -181,6 +188,8 @@ class _Routes:
         call = await self._take_apart(request)
         if isinstance(call, web.Response):
             return call
+        model = worlds.model_named(call.model)
+        request[_PROVIDER] = model.provider if model and not sandbox.recordings else "sandbox"
         kind = trouble.forced(call.model, attempt=call.attempt) or trouble.strike(
             sandbox.faults, f"{call.model} {worlds.key_of(call.body)}", attempt=call.attempt, seed=sandbox.seed
         )

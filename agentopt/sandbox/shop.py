@@ -67,7 +67,7 @@ PRODUCTS: dict[str, dict[str, str]] = {
 }
 ASPECTS = {"power": "It needs {}.", "height": "It stands {} tall.", "guarantee": "The guarantee lasts {}."}
 _DAYS = ("3 May", "9 May", "14 May", "21 May", "28 May", "2 June", "11 June", "17 June")
-FIRST_NAMES = ("Ada", "Bela", "Cleo", "Dario", "Edda", "Fynn", "Gwen", "Hugo", "Ines", "Jarl", "Kaya", "Levi", "Mona")
+FIRST_NAMES = ("Ada", "Bela", "Cleo", "Dario", "Edda", "Fynn", "Gwen", "Hugo", "Ivy", "Jarl", "Kaya", "Levi", "Mona")
 LAST_NAMES = ("Ackerby", "Birch", "Copeland", "Dunmore", "Elmfield", "Fairlow", "Garrow", "Holt", "Inskip", "Jessop")
 TOWNS = ("Alderwick", "Brindon", "Coldmere", "Dunholt", "Eastvale", "Farrow", "Greyport", "Hartsea", "Ivybridge")
 NOTES = ("watch list R4", "risk score 71", "second claim in 30 days", "staff account", "credit limit 250 dollars")

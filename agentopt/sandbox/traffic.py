@@ -32,7 +32,7 @@ class Agent:
     also: Mapping[str, float] = field(default_factory=dict)  # other models -> share of conversations
     vague: float = 0.3  # share of customers who forget the number
     follow_ups: float = 0.25
-    pasted: float = 0.025  # share of customers who paste a long exchange
+    pasted: float = 0.035  # share of customers who paste a long exchange
 
 
 _ALL = {case.name: 1.0 for case in shop.USE_CASES}

@@ -61,18 +61,18 @@ class Reply:
 
 
 MODELS = (
-    Model("aurora-large", "northlight", "aurora", 2.50, 10.00, skill=0.83, latency_s=1.6, chatter=1.2),
-    Model("corvus-medium", "rookery", "corvus", 0.85, 3.40, skill=0.90, latency_s=1.0),
+    Model("aurora-large", "northlight", "aurora", 2.50, 10.00, skill=0.81, latency_s=1.6, chatter=1.2),
+    Model("corvus-medium", "rookery", "corvus", 0.85, 3.40, skill=0.93, latency_s=1.0),
     Model(
-        "sable-pro", "furrier", "sable", 6.00, 24.00, skill=0.94, latency_s=2.2, unsafe_rate=0.003, refusal_rate=0.012
+        "sable-pro", "furrier", "sable", 6.00, 24.00, skill=0.97, latency_s=2.2, unsafe_rate=0.003, refusal_rate=0.012
     ),
     Model(
-        "lumen-flash", "brightside", "lumen", 0.15, 0.60, skill=0.66, strengths={"product questions": 0.10},
+        "lumen-flash", "brightside", "lumen", 0.15, 0.60, skill=0.62, strengths={"product questions": 0.10},
         latency_s=0.5, chatter=0.8, refusal_rate=0.015,
     ),
-    Model("aurora-mini", "northlight", "aurora", 0.20, 0.80, skill=0.60, latency_s=0.6, refusal_rate=0.02),
+    Model("aurora-mini", "northlight", "aurora", 0.20, 0.80, skill=0.58, latency_s=0.6, refusal_rate=0.02),
     Model(
-        "tern-70b", "shoreline", "tern", 0.35, 0.40, skill=0.67, strengths={"order status": 0.06}, latency_s=1.3,
+        "tern-70b", "shoreline", "tern", 0.35, 0.40, skill=0.61, strengths={"order status": 0.06}, latency_s=1.3,
         error_rate=0.012, unsafe_rate=0.02, chatter=1.6,
     ),
     Model("tern-8b", "shoreline", "tern", 0.05, 0.08, skill=0.45, latency_s=0.4, tools=False, context_window=32_000),

@@ -29,6 +29,12 @@ def recorded_sandbox() -> Iterator[server.Sandbox]:
         yield running
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_connection_stays_open() -> Iterator[None]:
+    yield
+    _http().close()
+
+
 def client(sandbox: server.Sandbox, *, key: str = KEY, trace: str = "") -> httpx.Client:
     headers = {"x-portkey-api-key": key} | ({"x-portkey-trace-id": trace} if trace else {})
     return httpx.Client(base_url=sandbox.url, headers=headers, timeout=10)

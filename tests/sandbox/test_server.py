@@ -38,7 +38,7 @@ def test_every_response_is_labelled_and_echoes_the_trace_id(sandbox: server.Sand
     assert good.headers["x-portkey-trace-id"] == "trace-1"
     assert bad.headers["x-portkey-trace-id"] == "trace-2"
     assert good.headers["x-portkey-retry-attempt-count"] == "0"
-    assert good.headers["x-portkey-provider"]
+    assert good.headers["x-portkey-provider"] == "rookery"
 
 
 def test_a_key_of_no_workspace_is_refused(sandbox: server.Sandbox) -> None:
@@ -79,6 +79,7 @@ def test_the_catalog_and_the_truth_are_there_to_be_read(sandbox: server.Sandbox)
     assert truth["models"]["sable-pro"]["prompts"] == 30
     assert sum(case["prompts"] for case in truth["models"]["sable-pro"]["use_cases"].values()) == 30
     assert httpx.get(f"{origin(sandbox)}/sandbox/truth?workspace=x").status_code == 404
+    assert httpx.get(f"{origin(sandbox)}/sandbox/truth?limit=x").status_code == 400
     assert httpx.get(f"{origin(sandbox)}/sandbox/health").json()["ok"]
 
 
