@@ -98,8 +98,9 @@ def next_step(evidence: Evidence) -> str:
     if step is None:
         return ""
     price = f", about {dollars(step['cost_usd'])}," if step.get("cost_usd") is not None else ""
+    run = f"A new run of {step.get('prompts')} prompts{price}"
     texts = {
-        "more_prompts": f"A new run of {step.get('prompts')} prompts{price} settles it with 80 % chance if the trend holds.",
+        "more_prompts": f"{run} settles it with 80 % chance if the trend holds.",
         "more_logs": f"{step.get('missing')} more replayable prompts are needed before an evaluation can start.",
         "more_conversations": f"{step.get('missing')} more conversations are needed.",
         "another_judge": "Another judge, or labels by people, would tell which judge to trust.",
