@@ -7,12 +7,12 @@ rows are committed, so the end of the last one done is the watermark. Source ids
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Max, Sum
+from django.db.models import Max, QuerySet, Sum
 
 from agentopt.lib.errors import AgentOptError, Invalid
 from agentopt.lib.windows import Window
@@ -55,14 +55,20 @@ class SyncResult:
 
 @dataclass(frozen=True)
 class _Pull:
-    """What stays the same from window to window; `deadline` is a moment of the monotonic clock."""
+    """What stays the same from window to window."""
 
     project: Project
     gateway: Gateway
     now: datetime
     began: float
     beat: Beat
-    deadline: float | None
+    job: Job | None
+    finished: list[int] = field(default_factory=list)  # keys of the windows that this call brought to their end
+
+    def done(self) -> "QuerySet[SyncRun]":
+        """Windows of this pull that are done, those of earlier slices included."""
+        runs = self.project.sync_runs.filter(state=State.DONE)
+        return runs.filter(pk__in=self.finished) if self.job is None else runs.filter(job=self.job)
 
     def moment(self) -> datetime:
         """Now, as far as time has passed since the start."""
@@ -94,21 +100,22 @@ def pull(
         ExportFailed: the gateway gave an export up.
         CallFailed: one of its children; the next pull resumes.
     """
-    work = _Pull(project, gateway, now, time.monotonic(), beat, deadline)
+    work = _Pull(project, gateway, now, time.monotonic(), beat, job)
+    for failed in project.sync_runs.filter(state=State.FAILED):
+        _renew(project, Window(failed.since, failed.until), job=job)
     if job is None or not project.sync_runs.filter(job=job).exists():
         _plan(project, since=since, until=until or now, now=now, job=job)
-    finished: list[int] = []
     polls = 0
     while (run := _next(project)) is not None:
         moved = _advance(work, run)
         if run.state == State.DONE:
-            finished.append(run.pk)
+            work.finished.append(run.pk)
         polls = 0 if moved else polls + 1
         wait_s = 0.0 if moved else min(POLL_FIRST_S * 2 ** (polls - 1), POLL_MAX_S)
         if deadline is not None and time.monotonic() + wait_s >= deadline:
             break
         time.sleep(wait_s)
-    return _result(work, finished, job=job)
+    return _result(work)
 
 
 def _plan(project: Project, *, since: datetime | None, until: datetime, now: datetime, job: Job | None) -> None:
@@ -120,7 +127,7 @@ def _plan(project: Project, *, since: datetime | None, until: datetime, now: dat
         raise Invalid("There is no time between start and end.", fields={"since": "Expected a moment before `until`."})
     with transaction.atomic():
         for run in project.sync_runs.exclude(state=State.DONE):
-            if run.export_id and run.state != State.FAILED:
+            if run.export_id:
                 project.sync_runs.filter(pk=run.pk).update(job=job, error="", error_code="")
             else:  # anew, so that its patience counts from now
                 _renew(project, Window(run.since, run.until), job=job)
@@ -207,8 +214,11 @@ def _fetch(work: _Pull, run: SyncRun) -> None:
         work.project.connection.simulated = True
         work.project.connection.save(update_fields=["simulated"])
 
+    before = work.done().aggregate(rows=Sum("expected"))["rows"] or 0
+    ahead = work.project.sync_runs.exclude(state=State.DONE).aggregate(rows=Sum("expected"))["rows"] or 0
+
     def beat(*, done: int) -> None:
-        work.beat(done=done, total=run.expected, message=f"{_span(run)}: storing")
+        work.beat(done=before + done, total=before + ahead, message=f"{_span(run)}: storing")
 
     stored = store.append(
         work.project,
@@ -270,9 +280,8 @@ def _span(run: SyncRun) -> str:
     return f"{run.since:%F %R} to {run.until:%F %R}"
 
 
-def _result(work: _Pull, finished: list[int], *, job: Job | None) -> SyncResult:
-    runs = work.project.sync_runs.filter(state=State.DONE)
-    runs = runs.filter(pk__in=finished) if job is None else runs.filter(job=job)
+def _result(work: _Pull) -> SyncResult:
+    runs = work.done()
     sums = runs.aggregate(Sum("added"), Sum("already_there"), Sum("set_aside"), until=Max("until"))
     first = runs.order_by("since").first()
     return SyncResult(

@@ -187,6 +187,37 @@ def test_a_job_pulls_in_slices_and_tells_what_came(project: Project, sandbox: Sa
     assert project.sync_runs.get().job == job
 
 
+def test_a_job_whose_export_failed_can_be_tried_again(project: Project) -> None:
+    rows = [row(1)]
+    with serving(exporting(rows, words=["draft", "queued", "failed", "draft", "success"])) as fake:
+        connect(project, fake.url)
+        job = jobs.start("sync", project)
+        assert (job.state, job.error_code) == (Job.State.FAILED, "export_failed")
+
+        job = jobs.retry(job)
+
+    assert (job.state, project.logs.count()) == (Job.State.DONE, 1)
+    assert fake.paths().count("POST /v1/logs/exports") == 2
+
+
+def test_progress_counts_on_from_window_to_window(project: Project, sandbox: Sandbox) -> None:
+    connect(project, sandbox.url)
+    pull(project, since=NOW - timedelta(days=10), until=NOW - timedelta(days=5))
+    first = project.logs.count()
+    told: list[tuple[int, int]] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sync, "MAX_ROWS", max(1, first // 2))
+        result = pull(
+            project,
+            since=NOW - timedelta(days=10),
+            until=NOW - timedelta(days=5),
+            beat=lambda **said: told.append((said["done"], said["total"])) if "done" in said else None,
+        )
+
+    assert [done for done, _total in told] == sorted(done for done, _total in told)
+    assert told[-1] == (result.already_there, result.already_there)
+
+
 def test_the_command_prints_json_and_fails_with_a_sentence(
     project: Project, sandbox: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
