@@ -8,6 +8,7 @@ from projects.models import ApiToken, Job, Membership, Project, Role, User
 
 INGEST, READ, WRITE = "ingest", "read", "write"
 SCOPES = {INGEST: "send logs", READ: "read everything of the project", WRITE: "start work and decide"}
+_NONE_YET = 'There is none yet: create_project "Support agent".'
 _RANK = {Role.READER: 0, Role.MEMBER: 1, Role.OWNER: 2}
 
 
@@ -47,10 +48,7 @@ def project_for(
         NotFound: there is none, or the asker is a stranger to it.
         NotAllowed: the asker sees it, but the role is too low or the token lacks the scope.
     """
-    text = str(slug_or_id)
-    number = int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
-    # a slug is never made of digits alone
-    project = projects_of(user).filter(Q(slug=text) if number is None else Q(pk=number)).first()
+    project = projects_of(user).filter(_named(slug_or_id)).first()
     if project is None:
         raise NotFound("There is no such project, or you are not a member of it.")
     if isinstance(user, TokenHolder):
@@ -69,6 +67,26 @@ def job_for(user: User | AnonymousUser, job_id: int, role: Role = Role.READER) -
         raise NotFound("There is no such job.")
     project_for(user, job.project_id, role)
     return job
+
+
+def project_named(slug_or_id: str) -> Project:
+    """Return a project for a command, which runs as the operator of the instance: no person to ask.
+
+    Raises:
+        NotFound: there is none; the message names those that exist.
+    """
+    project = Project.objects.filter(_named(slug_or_id)).first()
+    if project is None:
+        slugs = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20])
+        raise NotFound(f"There is no project {slug_or_id!r}. " + (f"There are: {slugs}." if slugs else _NONE_YET))
+    return project
+
+
+def _named(slug_or_id: str | int) -> Q:
+    text = str(slug_or_id)
+    # a slug is never made of digits alone
+    is_number = text.isascii() and text.isdigit() and len(text) < 19
+    return Q(pk=int(text)) if is_number else Q(slug=text)
 
 
 def _check_scope(token: ApiToken, role: Role, *, scope: str | None) -> None:

@@ -21,7 +21,7 @@ LEFT_OUT = {
     "answered_not_measured": "Whether calls were answered is not known, so it is left out of the decision.",
     "cost_unknown": "Costs are unknown (no tokens or no price), so they add nothing to the gain.",
     "latency_unknown": "The model in production was not called again beside the candidates, so latency adds no gain.",
-    "limit_not_measured": "A hard limit of the goal could not be measured, so nothing can meet it.",
+    "limit_not_measured": "A hard limit of the goal could not be measured, so it is left out of the decision.",
 }
 
 

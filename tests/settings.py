@@ -12,6 +12,7 @@ from pathlib import Path
 _folder = tempfile.mkdtemp(prefix="agentopt-test-")
 atexit.register(shutil.rmtree, _folder, ignore_errors=True)
 os.environ |= {
+    "OPENBLAS_NUM_THREADS": "1",  # its second thread only spins, and the cores are shared by the test processes
     "AGENTOPT_ENV_FILE": os.devnull,
     "DATA_DIR": _folder,
     "SECRET_KEY": "tests-only-secret-key",
