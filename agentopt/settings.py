@@ -2,7 +2,9 @@
 
 import contextlib
 import os
+import re
 import secrets
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,12 +26,15 @@ environ.Env.read_env(os.environ.get("AGENTOPT_ENV_FILE", str(BASE_DIR / ".env"))
 
 # ------------------------------------------------------------------------------------------------ reading
 def _read(name: str, default: object, kind: Callable[[str], T], expected: str) -> T:
-    """Return a setting, or stop with its name and what was expected."""
-    text = env.str(name, default=str(default)).strip()
+    """Return a setting, or stop with its name and what was expected; an empty one has its default.
+
+    The value is not repeated: it may hold a password, and this ends up in the log.
+    """
+    text = env.str(name, default="").strip() or str(default)
     try:
         return kind(text)
-    except (ValueError, TypeError, KeyError) as error:
-        raise ImproperlyConfigured(f"{name}={text!r}: expected {expected}.") from error
+    except (ValueError, TypeError, KeyError, OSError):
+        raise ImproperlyConfigured(f"{name}: expected {expected}.") from None
 
 
 def _switch(text: str) -> bool:
@@ -72,6 +77,46 @@ def _base_url(text: str) -> str:
     return text.rstrip("/") if parts.path.strip("/") else f"{text.rstrip('/')}/v1"
 
 
+def _public_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/"):
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def _folder(text: str) -> Path:
+    path = Path(text).expanduser().resolve()
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(path, os.W_OK):
+        raise ValueError(text)
+    return path
+
+
+def _admin_path(text: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9/_-]*", text):
+        raise ValueError(text)
+    return f"{text.strip('/')}/"
+
+
+def _mail(text: str) -> dict[str, Any]:
+    """`smtp://user:password@host:587`, `smtp+tls://…` or `smtp+ssl://…`; none: no mail is sent."""
+    if not text:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.dummy.EmailBackend"}
+    if not text.startswith(("smtp://", "smtp+tls://", "smtp+ssl://")) or not urlsplit(text).hostname:
+        raise ValueError(text)
+    given: dict[str, Any] = environ.Env.email_url_config(text)
+    return given
+
+
+def _fernet_keys(text: str) -> list[str]:
+    keys = _names(text)
+    for key in keys:
+        Fernet(key)
+    if not keys:
+        raise ValueError(text)
+    return keys
+
+
 def _names(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
@@ -82,35 +127,39 @@ def _kept(name: str, file: str, make: Callable[[], str]) -> str:
     if given:
         return given
     path = DATA_DIR / file
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:  # noqa: PTH123
+    if not path.exists():
+        # linked when complete: another process that starts now never reads half of it
+        number, draft = tempfile.mkstemp(dir=DATA_DIR)
+        with os.fdopen(number, "w", encoding="utf-8") as out:
             out.write(make())
-    except FileExistsError:
-        pass
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        Path(draft).unlink()
     return path.read_text(encoding="utf-8").strip()
 
 
 # ------------------------------------------------------------------------------------------------ instance
-DATA_DIR = _read("DATA_DIR", BASE_DIR / "var", lambda text: Path(text).expanduser().resolve(), "a folder")
-DATA_DIR.mkdir(parents=True, exist_ok=True)
+DATA_DIR = _read("DATA_DIR", BASE_DIR / "var", _folder, "a folder that can be written to")
 DEBUG = _read("DEBUG", "false", _switch, "true or false")
 SECRET_KEY = _kept("SECRET_KEY", "secret_key", lambda: secrets.token_urlsafe(48))
-AGENTOPT_ENCRYPTION_KEYS = _names(
-    _kept("AGENTOPT_ENCRYPTION_KEYS", "encryption_keys", lambda: Fernet.generate_key().decode())
-)
-for _key in AGENTOPT_ENCRYPTION_KEYS:
-    try:
-        Fernet(_key)
-    except ValueError as error:
-        raise ImproperlyConfigured(
-            "AGENTOPT_ENCRYPTION_KEYS: expected Fernet keys (32 bytes, base64), comma-separated."
-        ) from error
+try:
+    AGENTOPT_ENCRYPTION_KEYS = _fernet_keys(
+        _kept("AGENTOPT_ENCRYPTION_KEYS", "encryption_keys", lambda: Fernet.generate_key().decode())
+    )
+except ValueError:
+    raise ImproperlyConfigured(
+        "AGENTOPT_ENCRYPTION_KEYS: expected Fernet keys (32 bytes, base64), comma-separated."
+    ) from None
+PUBLIC_URL = _read("PUBLIC_URL", "http://localhost:8000", _public_url, "the address people use, without a path")
 ALLOWED_HOSTS = _read(
-    "ALLOWED_HOSTS", "*" if DEBUG else "localhost,127.0.0.1,[::1]", _names, "host names, comma-separated"
+    "ALLOWED_HOSTS",
+    "*" if DEBUG else f"localhost,127.0.0.1,[::1],{urlsplit(PUBLIC_URL).hostname}",
+    _names,
+    "host names, comma-separated",
 )
-PUBLIC_URL = _read("PUBLIC_URL", "http://localhost:8000", str, "the address people use")
 CSRF_TRUSTED_ORIGINS = [f"{urlsplit(PUBLIC_URL).scheme}://{urlsplit(PUBLIC_URL).netloc}"]
-IS_WORKER = _read("AGENTOPT_WORKER", "false", _switch, "true or false")
+ADMIN_PATH = _read("ADMIN_PATH", "admin/", _admin_path, "a path of small letters, digits and hyphens")
+IS_WORKER = _read("AGENTOPT_WORKER", "false", _switch, "true or false")  # set by the supervisor
 VERSION = __version__
 
 # ------------------------------------------------------------------------------------------------ gateway and decision
@@ -199,7 +248,8 @@ DATABASES: dict[str, dict[str, Any]] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA recursive_triggers=ON;"
-            "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;PRAGMA mmap_size=134217728;PRAGMA temp_store=MEMORY",
+            "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;PRAGMA mmap_size=134217728;"
+            "PRAGMA temp_store=MEMORY",
         },
     }
 }
@@ -221,6 +271,8 @@ def _database(url: str) -> dict[str, Any]:
     name = "agentopt-worker" if IS_WORKER else "agentopt-web"
     # lz4 triples the speed of storing bodies; a psycopg pool must never reach a worker
     options = {"application_name": name, "options": "-c default_toast_compression=lz4", **given.get("OPTIONS", {})}
+    if IS_WORKER:
+        options.pop("pool", None)
     return {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True, "ATOMIC_REQUESTS": False, **given, "OPTIONS": options}
 
 
@@ -292,6 +344,9 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "projects.forms.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+globals().update(_read("EMAIL_URL", "", _mail, "smtp://user:password@host:587, smtp+tls:// or smtp+ssl://"))
+HAS_MAIL = bool(env.str("EMAIL_URL", default="").strip())
+DEFAULT_FROM_EMAIL = _read("DEFAULT_FROM_EMAIL", "agentopt@localhost", str, "an e-mail address")
 
 # ------------------------------------------------------------------------------------------------ time, files, security
 USE_TZ = True
@@ -319,9 +374,9 @@ if WHITENOISE_USE_FINDERS:
     STORAGES["staticfiles"] = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [NONE], "script-src": [SELF], "style-src": [SELF], "img-src": [SELF, "data:"], "font-src": [SELF],
-        "connect-src": [SELF], "form-action": [SELF], "base-uri": [NONE], "frame-ancestors": [NONE], "object-src": [NONE],
-        "manifest-src": [SELF],
+        "default-src": [NONE], "script-src": [SELF], "style-src": [SELF], "img-src": [SELF, "data:"],
+        "font-src": [SELF], "connect-src": [SELF], "form-action": [SELF], "manifest-src": [SELF],
+        "base-uri": [NONE], "frame-ancestors": [NONE], "object-src": [NONE],
     }
 }  # fmt: skip
 X_FRAME_OPTIONS = "DENY"
@@ -373,4 +428,6 @@ LOGGING = {
     "formatters": {"json": {"()": "agentopt.lib.logs.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
+    # Django's own handlers would write each line a second time
+    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL}, "django-q": {"level": LOG_LEVEL}},
 }

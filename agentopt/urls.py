@@ -1,10 +1,17 @@
-"""One include per app, sign-in, admin, API."""
+"""One include per app, sign-in, admin, health, API."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
+from agentopt import health
+
+admin.site.site_header = "agentopt"
+admin.site.site_title = "agentopt"
 urlpatterns = [
-    path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("allauth.account.urls")),
     path("api/v1/", include("agentopt.api")),
     path("", include("projects.urls")),
