@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 from django.db import connection
-from django.db.models import Count, Q, QuerySet, Sum, Value
+from django.db.models import Count, Max, Q, QuerySet, Sum, Value
 
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Invalid, NotFound
@@ -36,13 +36,15 @@ def read_filter(given: Mapping[str, str]) -> LogFilter:
     Raises:
         Invalid: `fields` names a status that does not exist, or a time that cannot be read.
     """
+    # PostgreSQL takes no NUL in a text
+    given = {name: text.replace("\x00", "") for name, text in given.items()}
     status = given.get("status", "")
     if status and status not in STATUSES:
         raise Invalid("There is no such status.", fields={"status": f"Expected one of {', '.join(STATUSES)}."})
     return LogFilter(
         model=given.get("model", "")[:120],
         status=status,
-        words=tuple(given.get("q", "").replace("\x00", "").split()[:MAX_WORDS]),
+        words=tuple(given.get("q", "").split()[:MAX_WORDS]),
         trace=given.get("trace", "")[:200],
         since=_moment(given, "since"),
         until=_moment(given, "until"),
@@ -207,6 +209,36 @@ def _messages(said: Any) -> tuple[Spoken, ...]:
 def _conversation(project: Project, record: LogRecord) -> tuple[LogRow, ...]:
     found = LogRecord.objects.filter(project=project, trace=record.trace_id).newest()
     return tuple(_row(row) for row in found.order_by("occurred_at", "pk").values(*_COLUMNS)[:50])
+
+
+@dataclass(frozen=True)
+class Stats:
+    """What the store of a project holds. `records` counts versions; moments are None without records."""
+
+    records: int
+    batches: int
+    set_aside: int
+    first_at: datetime | None
+    last_at: datetime | None
+    received_at: datetime | None
+    models: tuple[str, ...]
+    simulated: bool
+
+
+def stats(project: Project) -> Stats:
+    """Sums over batches and the ends of the index, however many records there are."""
+    held = project.batches.aggregate(records=Sum("added"), aside=Sum("set_aside"), n=Count("pk"), at=Max("created_at"))
+    ends = project.logs.order_by("occurred_at").values_list("occurred_at", flat=True)
+    return Stats(
+        records=held["records"] or 0,
+        batches=held["n"],
+        set_aside=held["aside"] or 0,
+        first_at=ends.first(),
+        last_at=ends.last(),
+        received_at=held["at"],
+        models=tuple(models_seen(project)),
+        simulated=project.batches.filter(simulated=True).exists(),
+    )
 
 
 def rows_set_aside(project: Project) -> QuerySet[SetAside]:

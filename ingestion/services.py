@@ -1,6 +1,8 @@
-"""Changes to what is ingested: import a file, take pushed rows, check a connection."""
+"""Changes to what is ingested: import a file, take pushed rows, pull from the gateway, check a connection."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -10,9 +12,13 @@ from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
 from ingestion import files, store, values
+from ingestion.catalog import loader
 from ingestion.formats import detection
+from ingestion.gateway import Gateway, open_gateway
 from ingestion.models import Batch
-from projects.models import Project
+from projects import jobs
+from projects.models import Job, Project, User
+from projects.services import mark_connection
 
 LOOKED_AT_LINES = 20
 MAX_PUSHED_ROWS = 1000
@@ -75,3 +81,39 @@ def push(project: Project, rows: Sequence[Any], *, format: str | None = None) ->
         outcomes=outcomes.append,
     )
     return outcomes
+
+
+def start_sync(
+    project: Project, *, since: datetime | None = None, until: datetime | None = None, by: User | None = None
+) -> Job:
+    """Queue a pull of logs, or return the one that is waiting or running.
+
+    Raises:
+        Invalid: no gateway is configured, or the window is empty.
+    """
+    open_gateway(project.connection)
+    if since and until and since >= until:
+        raise Invalid("There is no time between start and end.", fields={"since": "Expected a moment before `until`."})
+    active = project.jobs.filter(kind="sync", state__in=jobs.ACTIVE).order_by("pk").first()
+    ends = {name: at.isoformat() for name, at in (("since", since), ("until", until)) if at is not None}
+    return active or jobs.start("sync", project, options=ends, by=by)
+
+
+@dataclass(frozen=True)
+class ConnectionCheck:
+    """What a gateway said: how many models it lists, and whether it is a sandbox."""
+
+    n_models: int
+    simulated: bool
+
+
+def check_connection(project: Project, gateway: Gateway) -> ConnectionCheck:
+    """Ask the gateway for its models; they become offers of the project.
+
+    Raises:
+        CallFailed: one of its children, each with what to do about it.
+    """
+    models = gateway.models()
+    loader.learn(models, project)
+    mark_connection(project.connection, simulated=gateway.simulated)
+    return ConnectionCheck(len(models), gateway.simulated)

@@ -22,7 +22,7 @@ NOT_MEASURED = {"calls": ("count",), "failed": ("rate", "count"), "refused": ("r
 MEASURES = ("sum", "mean", "min", "max", "count")
 
 Moment = Annotated[datetime, Meta(tz=True)]
-Names = Annotated[tuple[Annotated[str, Meta(max_length=120)], ...], Meta(max_length=50)]
+Names = Annotated[tuple[Annotated[str, Meta(max_length=120, pattern="^[^\\x00]*$")], ...], Meta(max_length=50)]
 
 
 class Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -1,0 +1,189 @@
+"""Logs and answers about them as JSON: `…Out` shows, `…In` checks shape; services and analytics check meaning."""
+
+from typing import Any
+
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from agentopt.lib.money import usd
+from ingestion.analytics import requests
+from ingestion.formats.detection import READERS
+
+_Out = serializers.Serializer[Any]
+STATUSES = ("ok", "failed", "refused")
+
+
+def usd_number(amount_nanousd: int | None) -> float | None:
+    """Nano-dollars as the nearest JSON number of US dollars; None stays null."""
+    amount = usd(amount_nanousd)
+    return None if amount is None else float(amount)
+
+
+class SyncIn(_Out):
+    """A window to pull; without it the pull goes on where the last one ended."""
+
+    since = serializers.DateTimeField(required=False, allow_null=True)
+    until = serializers.DateTimeField(required=False, allow_null=True)
+
+
+class StatsOut(_Out):
+    """What the store holds; `records` counts versions."""
+
+    records = serializers.IntegerField()
+    batches = serializers.IntegerField()
+    set_aside = serializers.IntegerField()
+    first_at = serializers.DateTimeField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True)
+    received_at = serializers.DateTimeField(allow_null=True)
+    models = serializers.ListField(child=serializers.CharField())
+    simulated = serializers.BooleanField()
+
+
+class LogOut(_Out):
+    """One call in a list; null: not known."""
+
+    id = serializers.IntegerField(source="pk")
+    source_id = serializers.CharField()
+    version = serializers.IntegerField()
+    occurred_at = serializers.DateTimeField()
+    trace_id = serializers.CharField(source="trace_key")
+    provider = serializers.CharField()
+    model = serializers.CharField()
+    status = serializers.ChoiceField(choices=STATUSES)
+    status_code = serializers.IntegerField(allow_null=True)
+    input_tokens = serializers.IntegerField(allow_null=True)
+    output_tokens = serializers.IntegerField(allow_null=True)
+    cost_usd = serializers.SerializerMethodField()
+    latency_s = serializers.SerializerMethodField()
+    obstacle = serializers.CharField(help_text="why it cannot be replayed; empty: it can")
+    preview = serializers.CharField()
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_cost_usd(self, row: Any) -> float | None:
+        return usd_number(row.cost_nanousd)
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_latency_s(self, row: Any) -> float | None:
+        return None if row.latency_us is None else row.latency_us / 10**6
+
+
+class LogDetailOut(_Out):
+    """One call with what was said; bodies are JSON texts, or hashes in hashed mode."""
+
+    id = serializers.IntegerField(source="record.pk")
+    source_id = serializers.CharField(source="record.source_id")
+    version = serializers.IntegerField(source="record.version")
+    is_newest = serializers.BooleanField()
+    versions = serializers.SerializerMethodField()
+    occurred_at = serializers.DateTimeField(source="record.occurred_at")
+    trace_id = serializers.CharField(source="record.trace.key")
+    provider = serializers.CharField(source="record.provider")
+    model = serializers.CharField(source="record.model")
+    prompt_version = serializers.CharField(source="record.prompt_version")
+    status = serializers.CharField(source="record.status")
+    status_code = serializers.IntegerField(source="record.status_code", allow_null=True)
+    refused = serializers.BooleanField(source="record.refused", allow_null=True)
+    finish_reason = serializers.CharField(source="record.finish_reason")
+    input_tokens = serializers.IntegerField(source="record.input_tokens", allow_null=True)
+    output_tokens = serializers.IntegerField(source="record.output_tokens", allow_null=True)
+    cached_tokens = serializers.IntegerField(source="record.cached_tokens", allow_null=True)
+    cost_usd = serializers.SerializerMethodField()
+    cost_is_ours = serializers.BooleanField(source="record.cost_is_ours", help_text="computed from tokens and a price")
+    source_cost_usd = serializers.SerializerMethodField()
+    latency_s = serializers.SerializerMethodField()
+    obstacle = serializers.CharField(source="record.obstacle")
+    metadata = serializers.DictField(source="record.metadata", child=serializers.CharField())
+    request = serializers.CharField()
+    response = serializers.CharField()
+
+    @extend_schema_field({"type": "array", "items": {"type": "integer"}})
+    def get_versions(self, detail: Any) -> list[int]:
+        """Ids of all versions, newest first."""
+        return [record.pk for record in detail.versions]
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_cost_usd(self, detail: Any) -> float | None:
+        return usd_number(detail.record.cost_nanousd)
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_source_cost_usd(self, detail: Any) -> float | None:
+        return usd_number(detail.record.source_cost_nanousd)
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_latency_s(self, detail: Any) -> float | None:
+        latency_us = detail.record.latency_us
+        return None if latency_us is None else latency_us / 10**6
+
+
+class PushIn(_Out):
+    """Rows in one of the formats that files may have."""
+
+    records = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=1000)
+    format = serializers.ChoiceField(choices=list(READERS), required=False, help_text="found out by looking if absent")
+
+
+class PushedRowOut(_Out):
+    """What became of one row."""
+
+    index = serializers.IntegerField()
+    status = serializers.ChoiceField(choices=["added", "already_there", "set_aside"])
+    source_id = serializers.CharField(allow_null=True)
+    code = serializers.CharField(allow_null=True)
+    reason = serializers.CharField(allow_null=True)
+
+
+class PushOut(_Out):
+    """What became of pushed rows; they are committed."""
+
+    added = serializers.IntegerField()
+    already_there = serializers.IntegerField()
+    set_aside = serializers.IntegerField()
+    results = PushedRowOut(many=True)
+
+
+class AnalyticsIn(_Out):
+    """One structured question; `ingestion.analytics.requests` checks all but the project."""
+
+    project = serializers.CharField(help_text="number or slug")
+    kind = serializers.ChoiceField(choices=requests.KINDS)
+    metric = serializers.ChoiceField(choices=requests.METRICS)
+    aggregate = serializers.ChoiceField(choices=requests.AGGREGATES, required=False, allow_null=True)
+    group_by = serializers.ListField(child=serializers.ChoiceField(choices=requests.GROUPS), required=False)
+    filters = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
+    since = serializers.DateTimeField(required=False, allow_null=True)
+    until = serializers.DateTimeField(required=False, allow_null=True)
+    quantiles = serializers.ListField(child=serializers.FloatField(), required=False)
+    bins = serializers.IntegerField(required=False, min_value=1, max_value=200)
+    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000)
+
+
+class AnalyticsOut(_Out):
+    """An answer; rows hold `value`, `values` or a bin, by the kind of question."""
+
+    kind = serializers.CharField()
+    metric = serializers.DictField()
+    window = serializers.DictField()
+    source = serializers.CharField()  # type: ignore[assignment]
+    n = serializers.IntegerField()
+    rows = serializers.ListField(child=serializers.DictField())
+    more = serializers.BooleanField()
+
+
+@extend_schema_field(OpenApiTypes.OBJECT)
+class SliceField(serializers.JSONField):
+    """Figures of a group of calls."""
+
+
+class SummaryOut(_Out):
+    """Figures in all, by model and by day, and what is not known."""
+
+    since = serializers.DateTimeField(allow_null=True)
+    until = serializers.DateTimeField(allow_null=True)
+    first_at = serializers.DateTimeField(allow_null=True)
+    last_at = serializers.DateTimeField(allow_null=True)
+    total = SliceField()
+    by_model = serializers.ListField(child=SliceField())
+    by_day = serializers.ListField(child=SliceField())
+    coverage = serializers.DictField(child=serializers.IntegerField())
+    obstacles = serializers.DictField(child=serializers.IntegerField())
