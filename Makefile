@@ -18,7 +18,7 @@ demo: .venv/installed ## three demo projects through the whole path, then the si
 
 run: .venv/installed ## the site and a supervised worker, on the data in var/
 	@$(BIN)/python manage.py migrate --verbosity 0
-	@$(BIN)/python manage.py run_worker & trap 'kill %1' EXIT; $(BIN)/python manage.py runserver 8000
+	@$(BIN)/python manage.py run_worker & worker=$$!; trap "kill $$worker" EXIT INT TERM; $(BIN)/python manage.py runserver 8000
 
 test: .venv/installed ## the whole test suite on SQLite, and on PostgreSQL where one can be started
 	@$(BIN)/python -m tests.run
@@ -40,4 +40,5 @@ fmt: .venv/installed ## write what `check` would complain about, where a tool ca
 	@$(BIN)/djade --target-version 5.2 $$(git ls-files 'templates/*.html')
 
 bench: .venv/installed ## every figure we claim, with machine and versions
-	@for script in benchmarks/[a-z]*.py; do $(BIN)/python -m benchmarks.$$(basename $$script .py) --json || exit 1; done
+	@$(BIN)/python -m benchmarks.wire --json
+	@$(BIN)/python -m benchmarks.recorded --recordings tests/data/recordings --set qa --baseline dim-0 --json

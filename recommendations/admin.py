@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from projects import access
 from recommendations import explain, services
 from recommendations.models import Decision, Recommendation
 
@@ -63,12 +64,8 @@ class RecommendationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description="Acknowledge (with the note beside)")
     def acknowledge(self, request: HttpRequest, chosen: QuerySet[Recommendation]) -> None:
         for recommendation in chosen:
-            services.acknowledge(
-                recommendation,
-                by=request.user,
-                now=timezone.now(),
-                note=request.POST.get("note", ""),  # type: ignore[arg-type]
-            )
+            note = request.POST.get("note", "")
+            services.acknowledge(recommendation, by=access.person(request.user), now=timezone.now(), note=note)
         messages.success(request, f"{len(chosen)} acknowledged. Nothing was switched.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:

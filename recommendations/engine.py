@@ -50,7 +50,7 @@ def _deciding(evidence: Evidence, outcome: Mapping[str, Any]) -> Reason:
 
 def _open_checks(evidence: Evidence) -> list[Reason]:
     """One reason for each condition of the leading candidate that is not shown."""
-    out = []
+    out: list[Reason] = []
     if evidence["outcome"]["recommended"]:
         return out
     for check in evidence["checks"]:

@@ -12,7 +12,7 @@ from recommendations import services
 @jobs.slice_of("recommendation")
 def recommend(job: Job, beat: Beat) -> bool:
     """Make the recommendation of the evaluation that just ended; one that stopped at its cap has no outcome yet."""
-    evaluation = job.project.evaluations.get(pk=job.subject_id)
+    evaluation = job.project.evaluations.get(pk=job.subject_id or 0)
     if evaluation.state != Evaluation.State.DONE:
         beat(message=f"Evaluation {evaluation.number} has no outcome yet: {evaluation.get_state_display()}.")
         return True

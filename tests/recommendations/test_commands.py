@@ -27,7 +27,7 @@ def test_recommend_without_an_evaluation_says_how_to_start_one(project: Project)
 
 def test_recommend_of_an_unknown_project_says_which_exist(project: Project) -> None:
     with pytest.raises(CommandError, match="support-agent"):
-        call_command("recommend", "suport-agent")
+        call_command("recommend", "support-desk")
 
 
 def test_reproduce_finds_the_same(finished: Evaluation) -> None:
