@@ -46,6 +46,7 @@ class Recorded:
 
     prompts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
+    judges: list[str] = field(default_factory=list)  # those with recorded verdicts; none: answers are right or wrong
 
     @classmethod
     def load(cls, folder: Path, name: str) -> "Recorded":
@@ -59,6 +60,8 @@ class Recorded:
             found.prompts[row["prompt_id"]] = row
         for row in _rows(folder, f"{name}_completions"):
             found.answers.setdefault(row["model"], {})[row["prompt_id"]] = row["content"]
+        if name == "chat":
+            found.judges = sorted({row["judge"] for row in _rows(folder, f"{name}_verdicts")})
         return found
 
     def comparable(self, baseline: str) -> list[str]:
@@ -69,6 +72,16 @@ class Recorded:
             for model, theirs in sorted(self.answers.items())
             if model != baseline and len(own & theirs.keys()) >= COMPARABLE * len(own)
         ]
+
+
+def scores(folder: Path, name: str) -> dict[str, float]:
+    """Each model's mean recorded score over all that it answered: right or wrong, or the judge's own scale."""
+    kept: dict[str, list[float]] = {}
+    for row in _rows(folder, f"{name}_verdicts" if name == "chat" else f"{name}_completions"):
+        score = row["score"] if name == "chat" else row["correct"]
+        if score is not None:
+            kept.setdefault(row["model"], []).append(float(score))
+    return {model: sum(values) / len(values) for model, values in kept.items()}
 
 
 def main() -> None:
@@ -192,8 +205,8 @@ def _project(options: argparse.Namespace, recorded: Recorded, *, url: str, scrat
     imported = ingestion.import_file(project, logs, format="openai")
     if imported.set_aside:
         sys.exit(f"{imported.set_aside} recorded answers could not be read as logs")
-    if options.set == "chat":
-        services.set_judges(project, ["gpt-4"], rubrics=["quality"])
+    if recorded.judges:
+        services.set_judges(project, recorded.judges, rubrics=["quality"])
     else:
         services.set_judges(project, ["recorded-reference"], rubrics=["correctness"], exact=True)
     return project

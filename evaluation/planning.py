@@ -72,7 +72,7 @@ class Plan:
             "baseline": self.baseline.name,
             "limit": self.limit,
             "seed": self.seed,
-            "cap_usd": money.usd(self.cap_nanousd),
+            "cap_usd": float(self.cap_nanousd / money.NANO),
             "candidates": [offer.name for offer in self.kept],
             "population": self.population_json(),
             "selection": self.selection_json(),

@@ -155,7 +155,7 @@ def listing(project: Project, *, limit: int = 50, before: int | None = None) -> 
     rows = project.evaluations.order_by("-number")
     if before is not None:
         rows = rows.filter(number__lt=before)
-    return _rows(list(rows[:limit]))
+    return rows_of(list(rows[:limit]))
 
 
 def detail(evaluation: Evaluation) -> Detail:
@@ -163,7 +163,7 @@ def detail(evaluation: Evaluation) -> Detail:
     arms = _arms(evaluation)
     jobs = Job.objects.filter(project=evaluation.project_id, kind="evaluation", subject_id=evaluation.pk)
     return Detail(
-        row=_rows([evaluation])[0],
+        row=rows_of([evaluation])[0],
         population=evaluation.population,
         selection=evaluation.selection,
         forecast=evaluation.forecast,
@@ -214,7 +214,7 @@ def _verdicts(evaluation: Evaluation) -> "QuerySet[Verdict]":
     return Verdict.objects.filter(replay__sample__evaluation=evaluation)
 
 
-def _rows(evaluations: Sequence[Evaluation]) -> list[Row]:
+def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
     """Rows of a page of evaluations, in five queries whatever their number."""
     ids = [evaluation.pk for evaluation in evaluations]
     kept = Candidate.objects.filter(evaluation__in=ids, position__isnull=False).select_related("offer")

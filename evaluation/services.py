@@ -162,7 +162,7 @@ def resume(evaluation: Evaluation, by: User | None, *, max_cost_usd: Decimal | N
         if cap is not None:
             Evaluation.objects.filter(pk=evaluation.pk).update(cap_nanousd=cap)
             evaluation.cap_nanousd = cap
-        return start(evaluation, by)
+    return start(evaluation, by)
 
 
 def cancel(evaluation: Evaluation, by: User | None) -> None:

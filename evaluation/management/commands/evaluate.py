@@ -187,6 +187,12 @@ def _outcome_text(found: selectors.Detail) -> str:
         quality = f", quality {seen.estimate:+.3f} [{seen.low:+.3f}, {seen.high:+.3f}]" if known and seen else ""
         lines.append(f"  {arm.name}: {arm.state_label}, {arm.prompts} prompts{quality}")
     spend = found.spend
+    if len(found.arms) == 1:
+        lines += [f"  {model['name']}: {_texts(model['reasons'])}" for model in found.selection["models"]]
     made = f"{spend.model_calls} model calls, {spend.judge_calls} judge calls"
     lines.append(f"  {made}, {spend.answers_reused + spend.verdicts_reused} reused; ${spend.total_usd:.4f} spent.")
     return "\n".join(lines)
+
+
+def _texts(reasons: list[dict[str, Any]]) -> str:
+    return " ".join(str(reason["text"]) for reason in reasons)

@@ -1,0 +1,187 @@
+"""Evaluations and judges as JSON: `…Out` shows, `…In` checks shape; meaning is checked by the services."""
+
+from decimal import Decimal
+from typing import Any
+
+from django.urls import reverse
+from rest_framework import serializers
+
+from evaluation.models import Candidate, Evaluation, Judge
+from evaluation.selectors import Row
+
+_Out = serializers.Serializer[Any]
+
+
+class EvaluationIn(_Out):
+    """A new evaluation; what is absent has the project's default."""
+
+    project = serializers.CharField(help_text="number or slug")
+    candidates = serializers.ListField(
+        child=serializers.CharField(max_length=160),
+        required=False,
+        help_text="default: all that nothing speaks against",
+    )
+    baseline = serializers.CharField(required=False, help_text="as the logs call it; default: the one with most calls")
+    sample = serializers.IntegerField(required=False, help_text="plans for at most three times as many prompts")
+    limit = serializers.IntegerField(required=False, help_text="prompts per candidate at most, directly")
+    seed = serializers.IntegerField(required=False, help_text="of the sampling order, default 7")
+    max_cost_usd = serializers.DecimalField(
+        required=False, max_digits=16, decimal_places=9, min_value=Decimal(0), help_text="hard cap"
+    )
+    replay_baseline = serializers.BooleanField(required=False, help_text="also call the model in production")
+    forecast_only = serializers.BooleanField(default=False, help_text="say what it would take, and store nothing")
+
+
+class ResumeIn(_Out):
+    """Going on with an evaluation that stands still."""
+
+    max_cost_usd = serializers.DecimalField(
+        required=False, max_digits=16, decimal_places=9, min_value=Decimal(0), help_text="a higher cap"
+    )
+
+
+class EvaluationOut(_Out):
+    """One evaluation in a list; null: not known or not there yet."""
+
+    id = serializers.IntegerField()
+    number = serializers.IntegerField()
+    url = serializers.SerializerMethodField()
+    state = serializers.ChoiceField(choices=Evaluation.State.choices)
+    reason = serializers.CharField(help_text="code of the outcome, or of why it stopped")
+    message = serializers.CharField()
+    baseline = serializers.CharField()
+    candidates = serializers.IntegerField()
+    limit = serializers.IntegerField()
+    seed = serializers.IntegerField()
+    spent_usd = serializers.FloatField()
+    cap_usd = serializers.FloatField()
+    recommended = serializers.CharField(allow_null=True)
+    leader = serializers.CharField(allow_null=True)
+    confidence = serializers.FloatField(allow_null=True)
+    simulated = serializers.BooleanField()
+    created_at = serializers.DateTimeField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+
+    def get_url(self, row: Row) -> str:
+        return reverse("api-evaluation", args=[self.context["project"].slug, row.number])
+
+
+class MetricOut(_Out):
+    """Candidate against baseline; `use_case` empty: overall. For cost and latency the estimate is the share saved."""
+
+    metric = serializers.CharField()
+    use_case = serializers.CharField()
+    prompts = serializers.IntegerField()
+    conversations = serializers.IntegerField()
+    unscored = serializers.IntegerField()
+    baseline = serializers.FloatField(allow_null=True)
+    value = serializers.FloatField(allow_null=True)
+    estimate = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    high = serializers.FloatField(allow_null=True)
+
+
+class ArmOut(_Out):
+    """The baseline, a candidate or a pruned model."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    provider = serializers.CharField()
+    position = serializers.IntegerField(allow_null=True)
+    state = serializers.ChoiceField(choices=Candidate.State.choices)
+    reasons = serializers.ListField(child=serializers.DictField())
+    prompts = serializers.IntegerField()
+    answered = serializers.IntegerField()
+    failed = serializers.IntegerField()
+    missing = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    cost_per_1000_usd = serializers.FloatField(allow_null=True)
+    metrics = MetricOut(many=True)
+    chance = serializers.FloatField(allow_null=True)
+    p = serializers.FloatField(allow_null=True)
+    confidence = serializers.FloatField(allow_null=True)
+
+
+class SeatOut(_Out):
+    """A judge of the panel."""
+
+    model = serializers.CharField()
+    rubric = serializers.CharField()
+    repeats = serializers.IntegerField()
+    exact = serializers.BooleanField()
+    version = serializers.CharField()
+    scored = serializers.IntegerField()
+    unscored = serializers.IntegerField()
+
+
+class SpendOut(_Out):
+    """What was paid so far, and what was reused instead."""
+
+    replays_usd = serializers.FloatField()
+    judges_usd = serializers.FloatField()
+    total_usd = serializers.FloatField()
+    cap_usd = serializers.FloatField()
+    model_calls = serializers.IntegerField()
+    judge_calls = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    answers_reused = serializers.IntegerField()
+    verdicts = serializers.IntegerField()
+    verdicts_reused = serializers.IntegerField()
+
+
+class TallyOut(_Out):
+    """How often something went wrong, for one reason."""
+
+    kind = serializers.ChoiceField(choices=["failed", "missing", "unscored"])
+    reason = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class EvaluationDetailOut(_Out):
+    """All about one evaluation."""
+
+    evaluation = EvaluationOut(source="row")
+    population = serializers.DictField()
+    selection = serializers.DictField()
+    forecast = serializers.DictField()
+    policy = serializers.DictField()
+    outcome = serializers.DictField(allow_null=True)
+    arms = ArmOut(many=True, help_text="baseline and candidates, in order")
+    pruned = ArmOut(many=True)
+    judges = SeatOut(many=True)
+    spend = SpendOut()
+    tallies = TallyOut(many=True)
+    job = serializers.IntegerField(allow_null=True)
+
+
+class PlanOut(_Out):
+    """What an evaluation would take."""
+
+    baseline = serializers.CharField()
+    limit = serializers.IntegerField()
+    seed = serializers.IntegerField()
+    cap_usd = serializers.FloatField()
+    candidates = serializers.ListField(child=serializers.CharField())
+    population = serializers.DictField()
+    selection = serializers.DictField()
+    forecast = serializers.DictField()
+
+
+class JudgeOut(_Out):
+    """A judge of a project: one rubric asked of one model."""
+
+    model = serializers.CharField()
+    rubric = serializers.ChoiceField(choices=Judge.Rubric.choices)
+    family = serializers.CharField()
+    repeats = serializers.IntegerField()
+    exact = serializers.BooleanField()
+
+
+class JudgesIn(_Out):
+    """The judges from now on; without models those of JUDGE_MODELS stand."""
+
+    models = serializers.ListField(child=serializers.CharField(max_length=160))
+    rubrics = serializers.ListField(child=serializers.CharField(max_length=30), required=False)
+    exact = serializers.BooleanField(default=False)
+    repeats = serializers.IntegerField(default=1)

@@ -1,0 +1,85 @@
+"""`manage.py evaluate`: one evaluation to its end in this process."""
+
+import json
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from agentopt.sandbox.server import Sandbox, running
+from evaluation import services
+from projects.models import Project
+from tests.evaluation import studies
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+@pytest.fixture
+def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
+    """The project with 60 logged calls, connected, with a judge."""
+    studies.connect(project, sandbox)
+    studies.take_in(project, studies.support_log(60), tmp_path)
+    services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
+    return project
+
+
+def _evaluate(project: Project, *arguments: str) -> str:
+    out = StringIO()
+    call_command("evaluate", project.slug, *arguments, stdout=out)
+    return out.getvalue()
+
+
+def test_it_runs_to_an_outcome_and_no_recommendation_is_a_success(ready: Project) -> None:
+    told = _evaluate(ready, "--candidates", "lumen-flash", "--limit", "35")
+
+    evaluation = ready.evaluations.get()
+    assert evaluation.state == "done"
+    assert told.startswith("Evaluation 1: ")
+    assert "lumen-flash" in told
+
+
+def test_with_every_candidate_pruned_it_says_why(ready: Project) -> None:
+    told = _evaluate(ready, "--candidates", "tern-8b")
+
+    assert "no_candidate" in told
+    assert "tern-8b: No tool calling" in told
+
+
+def test_json_holds_the_outcome_and_the_calls(ready: Project) -> None:
+    found: dict[str, Any] = json.loads(_evaluate(ready, "--candidates", "lumen-flash", "--limit", "35", "--json"))
+
+    assert found["state"] == "done"
+    assert found["model_calls"] > 0
+    assert [row["model"] for row in found["candidates"]] == ["lumen-flash"]
+
+
+def test_a_forecast_stores_nothing_and_names_what_was_left_out(ready: Project) -> None:
+    told = _evaluate(ready, "--forecast-only")
+
+    assert not ready.evaluations.exists()
+    assert "Replays:" in told
+    assert "It is the model in production." in told
+
+
+def test_a_run_that_stops_at_its_cap_exits_with_an_error_that_says_so(ready: Project) -> None:
+    with pytest.raises(CommandError, match=r"cap.*resumed"):
+        _evaluate(ready, "--candidates", "corvus-medium", "--max-cost-usd", "0.000001")
+
+    assert ready.evaluations.get().state == "at_cap"
+
+
+def test_an_unknown_project_is_refused_with_those_there_are(ready: Project) -> None:
+    with pytest.raises(CommandError, match=f"There are: {ready.slug}"):
+        call_command("evaluate", "nope")
+
+
+def test_an_unknown_candidate_is_refused_with_those_there_are(ready: Project) -> None:
+    with pytest.raises(CommandError, match=r"No such model: nope[\s\S]*corvus-medium"):
+        _evaluate(ready, "--candidates", "nope")

@@ -1,0 +1,94 @@
+"""From recorded answers of models to a recommendation: the benchmark as people run it, in a process of its own."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+INVENTED = ROOT / "tests/data/recordings"
+
+
+def _run(folder: Path, *arguments: str) -> bytes:
+    command = [sys.executable, "-m", "benchmarks.recorded", "--recordings", str(folder), *arguments, "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def _verdicts(found: dict[str, Any]) -> dict[str, str]:
+    return {row["model"]: row["verdict"] for row in found["candidates"]}
+
+
+def test_the_better_of_two_invented_models_is_recommended() -> None:
+    found = json.loads(_run(INVENTED, "--set", "qa", "--baseline", "dim-0"))
+
+    assert found["recommendation"] == "bright-2"
+    assert found["confidence"] >= 0.7
+    assert found["reasons"][0] == "all_conditions_shown"
+    assert {"safety_not_measured", "cost_unknown", "latency_unknown"} <= set(found["reasons"])
+    assert _verdicts(found)["bright-2"] == "recommended"
+    assert found["model_calls"] > 0
+    assert found["judge_calls"] > 0
+
+
+def test_the_best_invented_model_stays() -> None:
+    found = json.loads(_run(INVENTED, "--set", "qa", "--baseline", "bright-2"))
+
+    assert found["recommendation"] is None
+    assert "recommended" not in _verdicts(found).values()
+
+
+def test_eight_prompts_are_too_few_and_nothing_is_paid() -> None:
+    found = json.loads(_run(INVENTED, "--set", "chat", "--baseline", "dim-0"))
+
+    assert (found["recommendation"], found["reasons"][0]) == (None, "too_few_prompts")
+    assert (found["model_calls"], found["judge_calls"]) == (0, 0)
+
+
+def test_the_same_seed_prints_the_same_bytes_and_a_kept_database_calls_no_model_again(tmp_path: Path) -> None:
+    asked = ("--set", "qa", "--baseline", "plain-1", "--seed", "3")
+    kept = ("--db", str(tmp_path / "kept.sqlite3"))
+
+    fresh, first, second = _run(INVENTED, *asked), _run(INVENTED, *asked, *kept), _run(INVENTED, *asked, *kept)
+
+    assert fresh == first
+    no_calls = {"model_calls": 0, "judge_calls": 0}
+    assert json.loads(second) == {**json.loads(first), **no_calls}
+
+
+def test_an_unknown_model_is_refused_with_those_there_are() -> None:
+    command = [sys.executable, "-m", "benchmarks.recorded", "--recordings", str(INVENTED), "--set", "qa"]
+
+    done = subprocess.run([*command, "--baseline", "nope"], cwd=ROOT, capture_output=True, check=False, text=True)
+
+    assert done.returncode != 0
+    assert "There are: bright-2, dim-0, plain-1" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "baseline"),
+    [("chat", "palm-2-chat-bison-001"), ("qa", "gpt-3.5-turbo-0125"), ("segment", "Mistral-7B-Instruct-v0.1")],
+)
+def test_a_weak_real_model_is_replaced_by_one_that_scores_more_over_the_whole_set(
+    recordings: Path, name: str, baseline: str
+) -> None:
+    from benchmarks.recorded import scores
+
+    found = json.loads(_run(recordings, "--set", name, "--baseline", baseline))
+
+    means = scores(recordings, name)
+    assert means[found["recommendation"]] > means[baseline]
+
+
+@pytest.mark.parametrize(
+    ("name", "baseline"),
+    [("chat", "gpt-4-0314"), ("qa", "Meta-Llama-3.1-405B-Instruct"), ("segment", "gemini-1.5-flash-002")],
+)
+def test_the_strongest_real_model_stays(recordings: Path, name: str, baseline: str) -> None:
+    found = json.loads(_run(recordings, "--set", name, "--baseline", baseline))
+
+    assert found["recommendation"] is None
