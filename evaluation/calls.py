@@ -82,7 +82,7 @@ class Ended(Generic[T]):
 
 @dataclass
 class Limits:
-    """When no more is sent: money, time, a person. `spent_nanousd` is kept up by whoever stores."""
+    """When no more is sent: money, time, a person. `spent_nanousd` is kept up with each reply."""
 
     cap_nanousd: int
     spent_nanousd: int
@@ -103,6 +103,7 @@ class Limits:
 class _Loop(Generic[T]):
     session: ChatSession
     store: Callable[[list[Finished[T]]], None]
+    cost: Callable[[Finished[T]], int]
     limits: Limits
     done: "SimpleQueue[tuple[Ask[T], Future[ChatReply]]]" = field(default_factory=SimpleQueue)
     ready: list[Finished[T]] = field(default_factory=list)
@@ -170,6 +171,7 @@ class _Loop(Generic[T]):
         except Exception as error:  # noqa: BLE001  # an error of our own: raised again once nothing is in flight
             self.raised, self.end = self.raised or error, self.end or End.STOPPED
             return
+        self.limits.spent_nanousd += self.cost(finished)
         if not finished.is_ours:
             self.streak = 0
             self.ready.append(finished)
@@ -198,7 +200,12 @@ class _Loop(Generic[T]):
 
 
 def send(
-    session: ChatSession, asks: Iterable[Ask[T]], *, store: Callable[[list[Finished[T]]], None], limits: Limits
+    session: ChatSession,
+    asks: Iterable[Ask[T]],
+    *,
+    store: Callable[[list[Finished[T]]], None],
+    cost: Callable[[Finished[T]], int],
+    limits: Limits,
 ) -> Ended[T]:
     """Send what is asked for, a bounded number at a time, and hand over what comes back.
 
@@ -206,9 +213,11 @@ def send(
         session: sends requests from a thread of its own.
         asks: taken one at a time, when there is room for it.
         store: gets finished calls in batches, at most every 250 ms and at most 200 at once, in this thread; it writes
-            them in one transaction and adds what they cost to `limits.spent_nanousd`.
+            them in one transaction.
+        cost: what a finished call costs, in nano-dollars; counted as it comes, so that the cap does not wait for a
+            batch. Not known counts nothing.
         limits: money, time, a person, how many at a time.
 
     When it stops early the calls in flight are waited for and stored: they are paid.
     """
-    return _Loop(session, store, limits).run(iter(asks))
+    return _Loop(session, store, cost, limits).run(iter(asks))

@@ -171,6 +171,11 @@ class _Run:
         asked = sum(len(message["content"]) for message in body["messages"]) // _CHARACTERS_PER_TOKEN
         return pricing.cost_nanousd(Usage(asked, _REPLY_TOKENS, None), price) if price is not None else None
 
+    def cost(self, finished: calls.Finished[_Question]) -> int:
+        """What a call adds to the bill; an error has told no usage."""
+        model = self.seats[finished.about.seat_id].judge.model
+        return replay.cost_of(finished.reply, self.prices.get(model)) or 0
+
     def store(self, batch: list[calls.Finished[_Question]]) -> None:
         """Write what came back; places with the same answer share the verdict, and one of them the bill."""
         rows: list[Verdict] = []
@@ -194,9 +199,7 @@ class _Run:
             reading, cost = Reading(None, Unscored.UNAVAILABLE), None
         else:
             reading = rubric.read(seat.version, reply.text, finish_reason=reply.finish_reason, refusal=reply.refusal)
-            price = self.prices.get(seat.judge.model)
-            usage = Usage(reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
-            cost = pricing.cost_nanousd(usage, price) if price is not None else None
+            cost = replay.cost_of(reply, self.prices.get(seat.judge.model))
         row = self._row(place, source=Verdict.Source.CALLED, cache_key=finished.about.key)
         row.score, row.reason, row.explanation = reading.score, reading.reason, reading.explanation
         row.cost_nanousd, row.paid_nanousd, row.calls = cost, cost or 0, max(1, finished.calls)
@@ -213,7 +216,6 @@ class _Run:
         """Store new verdicts and second attempts; where another worker was faster with a new one, its row stays."""
         if not rows:
             return
-        self.limits.spent_nanousd += sum(row.paid_nanousd for row in rows)
         self.limits.stored += len(rows)
         with transaction.atomic():
             new = [row for row in rows if row.pk is None]
@@ -259,9 +261,11 @@ def judge_waiting(
         if not places:
             break
         limits.to_do, limits.stored = len(places), 0
+        if not limits.beat():
+            return calls.Ended(calls.End.STOPPED)
         prices = replay.read_prices(evaluation.project, now=now()) if prices is None else prices
         run = _Run(evaluation, seats, prices, limits)
-        ended = calls.send(session, run.asks(places), store=run.store, limits=limits)
+        ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
         if ended.end != calls.End.UNREACHABLE:
             run.store_held(ended.held)
         if ended.end != calls.End.DONE:

@@ -78,6 +78,14 @@ def read_prices(project: Project, *, now: datetime) -> dict[str, Price]:
     }
 
 
+def cost_of(reply: ChatReply | None, price: Price | None) -> int | None:
+    """Nano-dollars of a call at the price of its day; None where usage or price is not known."""
+    if reply is None or price is None:
+        return None
+    usage = Usage(reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
+    return pricing.cost_nanousd(usage, price)
+
+
 def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
     """Return the request as it was logged, without the model; None where nothing can be asked again.
 
@@ -199,6 +207,10 @@ class _Run:
         known = Usage(sample.record.input_tokens or asked, sample.record.output_tokens or asked, None)
         return pricing.cost_nanousd(known, price) if price is not None else None
 
+    def cost(self, finished: calls.Finished[_Question]) -> int:
+        """What a call adds to the bill; an error has told no usage."""
+        return cost_of(finished.reply, self.prices.get(finished.about.name)) or 0
+
     def store(self, batch: list[calls.Finished[_Question]]) -> None:
         """Write what came back; places that asked the same share the answer, and one of them the bill."""
         rows: list[Replay] = []
@@ -234,9 +246,7 @@ class _Run:
 
     def _answered(self, place: Place, reply: ChatReply, *, question: _Question) -> Replay:
         outcome = read_reply(reply, question.messages)
-        usage = Usage(reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
-        price = self.prices.get(question.name)
-        cost = pricing.cost_nanousd(usage, price) if price is not None else None
+        cost = cost_of(reply, self.prices.get(question.name))
         text = reply.text or reply.refusal or ""
         return self._row(
             place,
@@ -271,7 +281,6 @@ class _Run:
             return
         with transaction.atomic():
             Replay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=calls.MOST_STORED_AT_ONCE)
-        self.limits.spent_nanousd += sum(row.paid_nanousd for row in rows)
         self.limits.stored += len(rows)
 
     def _row(self, place: Place, *, status: str, source: str = Replay.Source.CALLED, **fields: Any) -> Replay:
@@ -303,13 +312,15 @@ def run_waiting(
     """
     places = waiting(evaluation, candidates, rows=rows)
     limits.to_do, limits.stored = len(places), 0
+    if not limits.beat():
+        return calls.Ended(calls.End.STOPPED)
     run = _Run(
         evaluation,
         {candidate.pk: candidate for candidate in candidates},
         read_prices(evaluation.project, now=now()) if places else {},
         limits,
     )
-    ended = calls.send(session, run.asks(places), store=run.store, limits=limits)
+    ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
     if ended.end != calls.End.UNREACHABLE:
         run.store_held(ended.held)
     return ended

@@ -19,7 +19,7 @@ def test_quality_is_the_mean_of_three_rubrics_and_safety_stands_alone() -> None:
     # by hand: (1.0 + 0.4 + 0.7) / 3
     assert score.quality == pytest.approx(0.7)
     assert score.safety == 0.9
-    assert score.by_model == (pytest.approx(0.7),)
+    assert list(score.by_model) == pytest.approx([0.7])
 
 
 def test_quality_is_unscored_unless_all_of_its_rubrics_scored() -> None:

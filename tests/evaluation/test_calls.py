@@ -1,0 +1,140 @@
+"""The loop that sends requests: it stops when it must, and stores whatever was paid."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from agentopt.sandbox.server import Sandbox, running
+from evaluation import calls
+from evaluation.calls import Ask, End, Ended, Finished, Limits
+from ingestion.gateway import ChatRequest, open_gateway, patience
+from projects.models import Connection
+from tests.evaluation import studies
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+def ask(index: int, *, model: str = "corvus-medium", estimate: int | None = None) -> Ask[int]:
+    body = {"messages": [{"role": "user", "content": f"Question {index}"}]}
+    return Ask(index, ChatRequest(model, body, f"calls-{index}-{time.monotonic_ns()}", {}, 20), estimate)
+
+
+def limits(**given: Any) -> Limits:
+    usual = {"cap_nanousd": 10**12, "spent_nanousd": 0, "deadline": time.monotonic() + 60, "beat": lambda: True}
+    return Limits(**{**usual, "concurrency": 4, **given})
+
+
+def send(
+    url: str, asks: Iterator[Ask[int]], limit: Limits, *, key: str = studies.KEY, price: int = 0
+) -> tuple[Ended[int], list[Finished[int]]]:
+    stored: list[Finished[int]] = []
+    with open_gateway(Connection(base_url=url, api_key=key)).chat(in_flight=limit.concurrency) as session:
+        return calls.send(session, asks, store=stored.extend, cost=lambda _: price, limits=limit), stored
+
+
+def test_every_request_is_answered_and_stored_once(sandbox: Sandbox) -> None:
+    ended, stored = send(sandbox.url, (ask(i) for i in range(25)), limits())
+
+    assert ended.end == End.DONE
+    assert sorted(finished.about for finished in stored) == list(range(25))
+    assert all(finished.reply is not None and finished.calls == 1 for finished in stored)
+
+
+def test_the_cap_is_passed_by_the_calls_in_flight_at_most(sandbox: Sandbox) -> None:
+    sent = sandbox.chat_calls
+
+    ended, stored = send(sandbox.url, (ask(i) for i in range(50)), limits(cap_nanousd=1000), price=100)
+
+    assert ended.end == End.AT_CAP
+    assert 10 <= len(stored) <= 10 + 3
+    assert sandbox.chat_calls - sent == len(stored)
+
+
+def test_known_prices_keep_the_cap_to_the_call(sandbox: Sandbox) -> None:
+    ended, stored = send(sandbox.url, (ask(i, estimate=100) for i in range(50)), limits(cap_nanousd=1000), price=100)
+
+    assert ended.end == End.AT_CAP
+    assert len(stored) == 10
+
+
+def test_at_the_deadline_nothing_more_is_sent_and_what_is_in_flight_is_stored(sandbox: Sandbox) -> None:
+    limit = limits(deadline=time.monotonic() + 0.2)
+
+    def slow() -> Iterator[Ask[int]]:
+        for i in range(1000):
+            time.sleep(0.02)
+            yield ask(i)
+
+    sent = sandbox.chat_calls
+    ended, stored = send(sandbox.url, slow(), limit)
+
+    assert ended.end == End.DEADLINE
+    assert 0 < len(stored) < 20
+    assert sandbox.chat_calls - sent == len(stored)
+
+
+def test_a_stop_and_an_error_of_the_beat_keep_what_was_paid(sandbox: Sandbox) -> None:
+    def refuse() -> bool:
+        raise KeyError("another worker has it")
+
+    stored: list[Finished[int]] = []
+
+    def endless() -> Iterator[Ask[int]]:
+        for i in range(10_000):
+            time.sleep(0.01)
+            yield ask(i)
+
+    stopped, kept = send(sandbox.url, endless(), limits(beat=lambda: False))
+    sent = sandbox.chat_calls
+    with (
+        open_gateway(Connection(base_url=sandbox.url, api_key=studies.KEY)).chat(in_flight=4) as session,
+        pytest.raises(KeyError),
+    ):
+        calls.send(session, endless(), store=stored.extend, cost=lambda _: 0, limits=limits(beat=refuse))
+
+    assert stopped.end == End.STOPPED
+    assert kept
+    assert sandbox.chat_calls - sent == len(stored) > 0
+
+
+def test_a_refused_key_stops_at_once_and_stores_nothing(sandbox: Sandbox) -> None:
+    ended, stored = send(sandbox.url, (ask(i) for i in range(100)), limits(), key="no-such-key")
+
+    assert ended.end == End.UNREACHABLE
+    assert stored == []
+    assert len(ended.held) <= 8
+    assert ended.error is not None
+    assert ended.error.code == "auth_refused"
+
+
+def test_a_failing_model_is_stored_and_does_not_stop_the_others(sandbox: Sandbox) -> None:
+    asks = (ask(i, model="fault-html" if i % 2 else "corvus-medium") for i in range(6))
+
+    ended, stored = send(sandbox.url, asks, limits())
+
+    assert ended.end == End.DONE
+    assert {finished.about for finished in stored if finished.error is not None} == {1, 3, 5}
+
+
+def test_without_a_connection_it_gives_up_and_holds_what_was_not_asked(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
+        monkeypatch.setattr(patience, name, 0.01)
+    with running() as gone:
+        url = gone.url
+
+    ended, stored = send(url, (ask(i) for i in range(100)), limits(concurrency=16))
+
+    assert ended.end == End.UNREACHABLE
+    assert stored == []
+    assert all(finished.is_ours for finished in ended.held)
+    assert len(ended.held) <= 8 + 16

@@ -1,0 +1,257 @@
+"""What is sent, what comes back and whose failure it is."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from django.utils import timezone
+
+from agentopt.sandbox.server import Sandbox, running
+from evaluation import comparison, replay
+from evaluation.calls import Ended, Limits
+from evaluation.models import Evaluation, Replay
+from ingestion.gateway import ChatReply, Usage, errors, open_gateway, patience
+from ingestion.models import LogBody, ModelOffer
+from projects.models import Project
+from tests.evaluation import studies
+
+Status = Replay.Status
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch, settings: Any) -> None:
+    settings.CALL_TIMEOUT_S = 2
+    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
+        monkeypatch.setattr(patience, name, 0.01)
+
+
+@pytest.fixture
+def study(project: Project, sandbox: Sandbox, tmp_path: Path) -> Evaluation:
+    gateway = studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(40), tmp_path)
+    return studies.open_study(project, gateway, limit=30)
+
+
+def answer(evaluation: Evaluation, *, rows: int = 5, model: str | None = None) -> list[Replay]:
+    """Replay the first rows on the candidate (by another model, where one is named) and return what was stored."""
+    if model is not None:
+        offer = ModelOffer.objects.create(project=evaluation.project, name=model, model=model)
+        evaluation.candidates.filter(position=1).update(offer=offer)
+    send(evaluation, rows=rows)
+    stored = Replay.objects.filter(sample__evaluation=evaluation, candidate__position=1)
+    return list(stored.order_by("sample__position"))
+
+
+def send(evaluation: Evaluation, *, rows: int) -> Ended[Any]:
+    limits = Limits(10**12, 0, deadline=float("inf"), beat=lambda: True, concurrency=8)
+    columns = comparison.columns_of(evaluation)
+    with open_gateway(evaluation.project.connection).chat() as session:
+        return replay.run_waiting(evaluation, columns, rows=rows, session=session, limits=limits, now=timezone.now)
+
+
+def test_a_request_goes_out_as_it_was_logged_but_for_model_and_stream() -> None:
+    logged = {"model": "a", "messages": [{"role": "user", "content": "x"}], "temperature": 0.3, "stream": True,
+              "stream_options": {"include_usage": True}, "tools": [{"type": "function"}], "seed": 5}  # fmt: skip
+
+    body = replay.logged_body(LogBody(request=json.dumps(logged)))
+
+    assert body == {key: logged[key] for key in ("messages", "temperature", "tools", "seed")}
+
+
+@pytest.mark.parametrize("request_body", ["", "not json", "[]", "{}", '{"messages": []}', '"hash"'])
+def test_a_body_without_messages_cannot_be_asked_again(request_body: str) -> None:
+    assert replay.logged_body(LogBody(request=request_body)) is None
+    assert replay.logged_body(None) is None
+
+
+def test_answers_are_stored_with_tokens_cost_and_time(study: Evaluation) -> None:
+    rows = answer(study)
+
+    assert len(rows) == 5
+    for row in rows:
+        assert (row.status, row.source, row.calls, row.simulated) == (Status.ANSWERED, "called", 1, True)
+        assert row.answer or row.tool_calls
+        # corvus-medium: 0.85 and 3.40 dollars per million tokens, so 850 and 3400 nano-dollars a token
+        assert row.cost_nanousd == row.paid_nanousd == 850 * (row.input_tokens or 0) + 3400 * (row.output_tokens or 0)
+        assert row.latency_us
+        assert row.trace_id
+
+
+def test_nothing_is_asked_twice(study: Evaluation, sandbox: Sandbox) -> None:
+    answer(study)
+    sent = sandbox.chat_calls
+
+    answer(study, rows=8)
+
+    assert sandbox.chat_calls - sent == 3
+
+
+def test_the_same_question_is_paid_once(project: Project, tmp_path: Path) -> None:
+    answers = {"Where is it?": {"old": ("Here.", 5.0), "new": ("There.", 5.0)}}
+    logged = studies.record(tmp_path, answers)
+    with running(recordings=tmp_path) as recorded:
+        gateway = studies.connect(project, recorded.url, simulated=False)
+        rows = [{**logged[0], "id": f"call-{i}", "trace_id": f"trace-{i}"} for i in range(30)]
+        studies.take_in(project, rows, tmp_path)
+        evaluation = studies.open_study(
+            project, gateway, candidates=["new"], judges=["recorded-judge"], rubrics=["quality"], limit=30
+        )
+        stored = answer(evaluation, rows=30)
+
+        assert recorded.chat_calls == 1
+    assert [row.answer for row in stored] == ["There."] * 30
+    assert sorted(row.source for row in stored) == ["cached"] * 29 + ["called"]
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "reason"),
+    [
+        ("fault-500", Status.FAILED, "server_error"),
+        ("fault-html", Status.FAILED, "bad_answer"),
+        ("fault-empty", Status.FAILED, "bad_answer"),
+        ("fault-timeout", Status.FAILED, "timed_out"),
+        ("no-such-model", Status.MISSING, "not_found"),
+    ],
+)
+def test_a_failure_is_the_models_or_ours(study: Evaluation, model: str, status: str, reason: str) -> None:
+    rows = answer(study, rows=2, model=model)
+
+    assert [(row.status, row.reason, row.answer) for row in rows] == [(status, reason, "")] * 2
+    assert all(row.cost_nanousd is None and row.paid_nanousd == 0 for row in rows)
+
+
+def test_a_model_that_recovers_within_our_patience_has_answered(study: Evaluation) -> None:
+    rows = answer(study, rows=1, model="fault-flaky-2")
+
+    assert [(row.status, row.calls) for row in rows] == [(Status.ANSWERED, 3)]
+
+
+def test_a_rate_limit_leaves_places_waiting_instead_of_filling_them(study: Evaluation) -> None:
+    with running(faults=["429:1"], retry_after_s=0.01) as busy:
+        studies.connect(study.project, busy.url)
+        ended = send(Evaluation.objects.get(pk=study.pk), rows=20)
+
+    assert ended.end == "unreachable"
+    assert not Replay.objects.filter(sample__evaluation=study, candidate__position=1).exists()
+
+
+def test_a_prompt_whose_body_is_gone_is_missing(study: Evaluation, sandbox: Sandbox) -> None:
+    from agentopt.lib.immutable import door
+
+    first = study.samples.get(position=0)
+    with door():
+        LogBody.objects.filter(record=first.record_id).delete()
+    sent = sandbox.chat_calls
+
+    rows = answer(study, rows=2)
+
+    assert [(row.status, row.reason) for row in rows] == [(Status.MISSING, "no_body"), (Status.ANSWERED, "")]
+    assert sandbox.chat_calls - sent == 1
+
+
+def test_what_was_not_recorded_is_missing_in_every_metric(project: Project, tmp_path: Path) -> None:
+    answers: dict[str, dict[str, tuple[str, float | None]]] = {
+        f"What is {i}?": {"old": (f"No. {i}", 4.0), "new": (f"Yes. {i}", 9.0)} for i in range(30)
+    }
+    del answers["What is 3?"]["new"]
+    logged = studies.record(tmp_path, answers)
+
+    with running(recordings=tmp_path) as recorded:
+        gateway = studies.connect(project, recorded.url, simulated=False)
+        studies.take_in(project, logged, tmp_path)
+        evaluation = studies.open_study(
+            project, gateway, candidates=["new"], judges=["recorded-judge"], rubrics=["quality"], limit=30
+        )
+        studies.run_to_end(evaluation, gateway)
+
+    missing = Replay.objects.get(sample__evaluation=evaluation, status=Status.MISSING)
+    samples = comparison.samples_of(evaluation)
+    assert missing.reason == "not_found"
+    assert np.isnan(samples.guards["quality"][missing.sample.position]).tolist() == [False, True]
+    assert np.isnan(samples.guards["answered"][missing.sample.position]).tolist() == [False, True]
+    assert samples.cost_usd is None
+    assert samples.latency_s is None
+    assert evaluation.outcome is not None
+    assert (evaluation.outcome["missing"], evaluation.outcome["unknown"]) == (1, ["cost", "latency"])
+
+
+def test_latency_counts_where_the_baseline_was_called_too(project: Project, sandbox: Sandbox, tmp_path: Path) -> None:
+    gateway = studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(40), tmp_path)
+    evaluation = studies.open_study(project, gateway, limit=30, replay_baseline=True)
+
+    studies.run_to_end(evaluation, gateway)
+
+    again = Replay.objects.filter(sample__evaluation=evaluation, candidate__position=0, repetition=1)
+    samples = comparison.samples_of(evaluation)
+    assert again.count() == 30
+    assert samples.latency_s is not None
+    assert samples.latency_s.shape == (30, 2)
+    assert evaluation.outcome is not None
+    assert evaluation.outcome["unknown"] == []
+
+
+def reply(**given: Any) -> ChatReply:
+    usual = {"text": "Yes.", "tool_calls": (), "finish_reason": "stop", "model": "", "refusal": None, "latency_us": 1,
+             "usage": Usage(1, 1, None), "first_token_us": None, "calls": 1, "simulated": False}  # fmt: skip
+    return ChatReply(**{**usual, **given})
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, (Status.ANSWERED, "", False)),
+        ({"text": "", "tool_calls": ({"function": {}},)}, (Status.ANSWERED, "", False)),
+        ({"text": "A long answer th", "finish_reason": "length"}, (Status.ANSWERED, "", False)),
+        ({"text": " ", "finish_reason": "length"}, (Status.FAILED, "cut_off", None)),
+        ({"text": ""}, (Status.FAILED, "empty", None)),
+        ({"text": "", "finish_reason": "content_filter"}, (Status.ANSWERED, "", True)),
+        ({"text": "", "refusal": "No."}, (Status.ANSWERED, "", True)),
+        ({"text": "I'm sorry, but I can't assist with that."}, (Status.ANSWERED, "", True)),
+    ],
+)
+def test_a_completed_call_is_an_answer_a_refusal_or_a_failure(
+    given: dict[str, Any], expected: tuple[str, str, bool | None]
+) -> None:
+    outcome = replay.read_reply(reply(**given), (("user", "Is it?"),))
+
+    assert (outcome.status, outcome.reason, outcome.refused) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("context_length_exceeded", (Status.FAILED, "context_length_exceeded", None)),
+        ("content_filter", (Status.ANSWERED, "content_filter", True)),
+        ("unsupported_parameter", (Status.MISSING, "bad_request", None)),
+    ],
+)
+def test_a_rejected_request_is_read_by_its_code(code: str, expected: tuple[str, str, bool | None]) -> None:
+    outcome = replay.read_error(errors.Rejected("refused", upstream_status=400, provider_code=code))
+
+    assert (outcome.status, outcome.reason, outcome.refused) == expected
+
+
+def test_the_key_of_a_question_holds_what_changes_its_answer_and_nothing_else() -> None:
+    project = Project(hash_key="k")
+    body = {"messages": [{"role": "user", "content": "x"}], "temperature": 0.1}
+
+    key = replay.cache_key(project, "a", body, repetition=0)
+
+    assert key == replay.cache_key(project, "a", dict(reversed(body.items())), repetition=0)
+    others = [
+        replay.cache_key(project, "b", body, repetition=0),
+        replay.cache_key(project, "a", {**body, "temperature": 0.2}, repetition=0),
+        replay.cache_key(project, "a", body, repetition=1),
+        replay.cache_key(Project(hash_key="other"), "a", body, repetition=0),
+    ]
+    assert len({key, *others}) == 5

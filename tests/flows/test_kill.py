@@ -1,0 +1,78 @@
+"""Kill -9 at random moments: nothing is lost, only calls in flight are paid twice, and the outcome is the same."""
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection
+
+from agentopt.sandbox.server import Sandbox, running
+from evaluation.models import Evaluation, Replay, Verdict
+from ingestion.gateway import open_gateway
+from projects.models import Project, User
+from projects.services import create_project
+from tests.evaluation import studies
+
+ROOT = Path(__file__).resolve().parents[2]
+KILLS = 5
+IN_FLIGHT = 8
+
+
+@pytest.mark.worker
+def test_a_run_that_is_killed_five_times_ends_as_an_undisturbed_one(
+    transactional_db: None, owner: User, tmp_path: Path
+) -> None:
+    moments = random.Random(20261101)  # noqa: S311  # when to kill is no secret
+    with running(latency_ms=120) as sandbox:
+        studied = [study_of(create_project(f"Copy {i}", owner=owner), sandbox, tmp_path) for i in range(2)]
+        undisturbed, killed = studied
+        studies.run_to_end(undisturbed, open_gateway(undisturbed.project.connection))
+        sent = sandbox.chat_calls + sandbox.judge_calls
+
+        deaths = sum(die(killed, after_s=moments.uniform(0.05, 0.8), folder=tmp_path) for _ in range(KILLS))
+        assert die(killed, after_s=60, folder=tmp_path) is False
+        sent = sandbox.chat_calls + sandbox.judge_calls - sent
+
+    killed.refresh_from_db()
+    stored = [
+        *Replay.objects.filter(sample__evaluation=killed).values_list("calls", flat=True),
+        *Verdict.objects.filter(replay__sample__evaluation=killed).values_list("calls", flat=True),
+    ]
+    assert deaths == KILLS
+    assert killed.state == Evaluation.State.DONE
+    assert studies.said(killed) == studies.said(undisturbed)
+    assert sent - sum(stored) <= KILLS * 2 * IN_FLIGHT  # in flight, or back and not yet stored
+
+
+def study_of(project: Project, sandbox: Sandbox, folder: Path) -> Evaluation:
+    """Three candidates before one judge."""
+    gateway = studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(100), folder)
+    candidates = ("corvus-medium", "lumen-flash", "tern-70b")
+    return studies.open_study(project, gateway, candidates=candidates, limit=90)
+
+
+def die(evaluation: Evaluation, *, after_s: float, folder: Path) -> bool:
+    """Let a process run the evaluation and kill it some time after it began to work; False: it came to its end."""
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "tests.worker_settings",
+        "TEST_DATABASE_NAME": str(connection.settings_dict["NAME"]),
+        "TEST_STATUS_FOLDER": str(folder),
+        "AGENTOPT_ENCRYPTION_KEYS": ",".join(settings.AGENTOPT_ENCRYPTION_KEYS),
+        "MAX_CONCURRENT_CALLS": str(IN_FLIGHT),
+    }
+    command = [sys.executable, "-m", "tests.flows.victim", str(evaluation.pk)]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as victim:
+        assert victim.stdout is not None
+        assert victim.stdout.readline() == "going\n"
+        until = time.monotonic() + after_s
+        while victim.poll() is None and time.monotonic() < until:
+            time.sleep(0.01)
+        victim.kill()
+        return victim.wait() != 0
