@@ -1,0 +1,47 @@
+"""create_project from the command line."""
+
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from projects.models import Project, User
+
+
+def test_a_project_belongs_to_the_instance_owner_unless_said(owner: User) -> None:
+    boss = User.objects.create_superuser("boss@example.com", "x")
+    out = StringIO()
+
+    call_command("create_project", "Search agent", "--privacy", "hashed", "--json", stdout=out)
+    call_command("create_project", "Search agent", "--owner", "OWNER@example.com", stdout=StringIO())
+
+    first = Project.objects.get(slug="search-agent")
+    assert json.loads(out.getvalue()) == {
+        "id": first.pk, "slug": "search-agent", "name": "Search agent", "privacy": "hashed", "owner": boss.email,
+    }  # fmt: skip
+    assert Project.objects.get(slug="search-agent-2").created_by == owner
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [(["x"], "no owner yet.*createsuperuser"), (["x", "--owner", "a@b.org"], "Nobody here has the address a@b.org")],
+)
+def test_without_a_person_it_says_how_to_make_one(db: None, arguments: list[str], says: str) -> None:
+    with pytest.raises(CommandError, match=says):
+        call_command("create_project", *arguments)
+
+
+def test_a_name_that_cannot_be_is_refused(db: None) -> None:
+    User.objects.create_superuser("boss@example.com", "x")
+
+    with pytest.raises(CommandError, match="1 to 80 characters"):
+        call_command("create_project", " ")
+
+
+def test_the_first_person_can_be_made_by_command(db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DJANGO_SUPERUSER_PASSWORD", "correct horse battery")
+
+    call_command("createsuperuser", "--noinput", "--email", "boss@example.com", stdout=StringIO())
+
+    assert User.objects.get().is_superuser
