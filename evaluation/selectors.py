@@ -215,7 +215,7 @@ def _verdicts(evaluation: Evaluation) -> "QuerySet[Verdict]":
 
 
 def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """Rows of a page of evaluations, in five queries whatever their number."""
+    """Rows of a page of evaluations, in three queries whatever their number."""
     ids = [evaluation.pk for evaluation in evaluations]
     kept = Candidate.objects.filter(evaluation__in=ids, position__isnull=False).select_related("offer")
     names = {candidate.pk: candidate.offer.name for candidate in kept}

@@ -24,7 +24,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
     """The project with 60 logged calls, connected, with a judge."""
-    studies.connect(project, sandbox)
+    studies.connect(project, sandbox.url)
     studies.take_in(project, studies.support_log(60), tmp_path)
     services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
     return project

@@ -22,7 +22,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
     """The project with 40 logged calls, connected, with a judge."""
-    studies.connect(project, sandbox)
+    studies.connect(project, sandbox.url)
     studies.take_in(project, studies.support_log(40), tmp_path)
     services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
     return project
@@ -61,7 +61,7 @@ def test_a_new_evaluation_is_accepted_with_a_job_to_poll(ready: Project, member:
 
 
 def test_a_list_and_one_evaluation_are_read_by_number(ready: Project, sandbox: Sandbox, reader: User) -> None:
-    evaluation = studies.open_study(ready, studies.connect(ready, sandbox), rubrics=["correctness"], limit=30)
+    evaluation = studies.open_study(ready, studies.connect(ready, sandbox.url), rubrics=["correctness"], limit=30)
     client = _signed_in(reader)
 
     listed = client.get(f"/api/v1/evaluations/{ready.slug}").json()
@@ -99,7 +99,7 @@ def test_an_unknown_number_is_not_found(ready: Project, reader: User) -> None:
 
 
 def test_pause_and_cancel_over_http(ready: Project, sandbox: Sandbox, member: User) -> None:
-    studies.open_study(ready, studies.connect(ready, sandbox), limit=30)
+    studies.open_study(ready, studies.connect(ready, sandbox.url), limit=30)
     client = _signed_in(member)
 
     paused = _post(client, f"/evaluations/{ready.slug}/1/pause")

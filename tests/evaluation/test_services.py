@@ -10,6 +10,7 @@ import pytest
 from django.utils import timezone
 
 from agentopt.lib.errors import Conflict, Invalid
+from agentopt.sandbox import traffic
 from agentopt.sandbox.server import Sandbox, running
 from evaluation import run, selectors, services
 from evaluation.models import Candidate, Evaluation, Judge, Look, Replay
@@ -28,7 +29,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def gateway(project: Project, sandbox: Sandbox, tmp_path: Path) -> Gateway:
     """The project connected to the sandbox, with 60 logged calls and a judge."""
-    found = studies.connect(project, sandbox)
+    found = studies.connect(project, sandbox.url)
     studies.take_in(project, studies.support_log(60), tmp_path)
     services.set_judges(project, [studies.JUDGE])
     return found
@@ -85,7 +86,7 @@ def test_an_unknown_candidate_is_refused_with_what_exists(project: Project, gate
 
 
 def test_a_project_without_logs_is_refused(project: Project, sandbox: Sandbox) -> None:
-    found = studies.connect(project, sandbox)
+    found = studies.connect(project, sandbox.url)
 
     with pytest.raises(Conflict, match="There are no logs to evaluate"):
         _plan(project, found)
@@ -95,7 +96,7 @@ def test_a_baseline_that_no_log_knows_is_refused_with_those_that_are(project: Pr
     with pytest.raises(Invalid) as refused:
         _plan(project, gateway, baseline="nope")
 
-    assert studies.traffic.AGENTS[0].model in refused.value.fields["baseline"]
+    assert traffic.AGENTS[0].model in refused.value.fields["baseline"]
 
 
 def test_hashed_prompts_are_refused_since_nothing_can_be_replayed(project: Project, gateway: Gateway) -> None:
