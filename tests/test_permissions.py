@@ -1,0 +1,162 @@
+"""Every address × every kind of person = what they find there.
+
+`in`: let through, whatever then comes of it · `refused`: 403, seen but not allowed · `hidden`: 404, as if it did not
+exist · `sign-in`: 401 for a program, the sign-in page for a browser. The token is a project's own with all its scopes.
+A new address fails here until it has its row; an API address needs one for each of its methods.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from projects import tokens
+from projects.access import SCOPES
+from projects.models import Job, Membership, Project, User
+
+PEOPLE = ("owner", "member", "reader", "stranger", "visitor", "token")
+# method  name  arguments                owner    member   reader   stranger visitor  token
+TABLE = """
+GET    healthz               -           in       in       in       in       in       in
+GET    readyz                -           in       in       in       in       in       in
+GET    account_login         -           in       in       in       in       in       in
+GET    admin:index           -           sign-in  sign-in  sign-in  sign-in  sign-in  sign-in
+
+GET    schema                -           in       in       in       in       sign-in  in
+GET    docs                  -           in       in       in       in       sign-in  in
+GET    api-projects          -           in       in       in       in       sign-in  in
+POST   api-projects          -           in       in       in       in       sign-in  refused
+GET    api-project           project     in       in       in       hidden   sign-in  in
+PATCH  api-project           project     in       refused  refused  hidden   sign-in  refused
+GET    api-project-tokens    project     in       refused  refused  hidden   sign-in  refused
+POST   api-project-tokens    project     in       refused  refused  hidden   sign-in  refused
+DELETE api-project-token     project,0   in       refused  refused  hidden   sign-in  refused
+GET    api-tokens            -           in       in       in       in       sign-in  refused
+POST   api-tokens            -           in       in       in       in       sign-in  refused
+DELETE api-token             0           in       in       in       in       sign-in  refused
+GET    api-job               job         in       in       in       hidden   sign-in  in
+POST   api-job-cancel        job         in       in       refused  hidden   sign-in  in
+
+POST   api-logs-sync         project     in       in       refused  hidden   sign-in  in
+GET    api-logs-stats        project     in       in       in       hidden   sign-in  in
+GET    api-logs              project     in       in       in       hidden   sign-in  in
+POST   api-logs              project     in       in       refused  hidden   sign-in  in
+GET    api-log               project,0   in       in       in       hidden   sign-in  in
+POST   api-analytics         -           in       in       in       hidden   sign-in  in
+GET    api-analytics-summary project     in       in       in       hidden   sign-in  in
+
+POST   api-evaluations       -           in       in       refused  hidden   sign-in  in
+GET    api-project-evaluations project   in       in       in       hidden   sign-in  in
+GET    api-evaluation        project,0   in       in       in       hidden   sign-in  in
+POST   api-evaluation-pause  project,0   in       in       refused  hidden   sign-in  in
+POST   api-evaluation-resume project,0   in       in       refused  hidden   sign-in  in
+POST   api-evaluation-cancel project,0   in       in       refused  hidden   sign-in  in
+GET    api-judges            project     in       in       in       hidden   sign-in  in
+PUT    api-judges            project     in       refused  refused  hidden   sign-in  refused
+
+GET    api-recommendations   project     in       in       in       hidden   sign-in  in
+POST   api-recommendation-generate project in     in       refused  hidden   sign-in  in
+GET    api-recommendation-latest project in       in       in       hidden   sign-in  in
+GET    api-recommendation    project,0   in       in       in       hidden   sign-in  in
+POST   api-recommendation-acknowledge project,0 in in      refused  hidden   sign-in  in
+POST   api-recommendation-dismiss  project,0 in   in       refused  hidden   sign-in  in
+POST   api-recommendation-postpone project,0 in   in       refused  hidden   sign-in  in
+"""
+ROWS = [line.split() for line in TABLE.splitlines() if line.strip()]
+# what a request must say to get as far as the door
+BODIES: dict[str, dict[str, Any]] = {
+    "api-analytics": {"project": "support-agent", "kind": "aggregation", "metric": "calls", "aggregate": "count"},
+    "api-evaluations": {"project": "support-agent"},
+    "api-judges": {"models": []},
+}
+NOT_OURS = ("admin:", "account_")  # Django's and allauth's own pages; the rows above stand for them
+HIDDEN = ("There is no such project", "There is no such job")
+
+
+@pytest.fixture
+def clients(owner: User, stranger: User, project: Project, client_of: Callable[[User], Client]) -> dict[str, Client]:
+    plain = tokens.issue("program", project=project, scopes=list(SCOPES), by=owner).plain
+    roles = {held.role: client_of(held.user) for held in project.memberships.all()}
+    return {
+        **roles,
+        "stranger": client_of(stranger),
+        "visitor": Client(),
+        "token": Client(headers={"Authorization": f"Bearer {plain}"}),
+    }
+
+
+@pytest.fixture
+def subjects(project: Project, member: User) -> dict[str, str | int]:
+    """What the third column stands for; a number there stands for a row that does not exist."""
+    return {
+        "project": project.slug,
+        "job": Job.objects.create(kind="sync", project=project).pk,
+        "membership": Membership.objects.get(project=project, user=member).pk,
+    }
+
+
+def ask(client: Client, method: str, name: str, *, arguments: list[Any]) -> HttpResponse:
+    """Send one request and take back what it did, so that each person finds the same state."""
+    client.raise_request_exception = False
+    body = json.dumps(BODIES.get(name, {})) if name.startswith("api-") and method != "GET" else ""
+    address = reverse(name, args=arguments)
+    with transaction.atomic():
+        response: HttpResponse = client.generic(method, address, body, content_type="application/json")
+        transaction.set_rollback(True)
+    return response
+
+
+def finding(response: Any, *, is_api: bool) -> str:
+    """The table's word for an answer."""
+    status = response.status_code
+    if status == 401 or (status == 302 and ("/login/" in response["Location"])):
+        return "sign-in"
+    if status == 403:
+        return "refused"
+    if status == 404 and (not is_api or response.json()["error"]["message"].startswith(HIDDEN)):
+        return "hidden"
+    return "in" if status != 500 else "a fault of our own"
+
+
+def addresses(resolver: URLResolver, space: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """Every address below a resolver by its full name."""
+    for entry in resolver.url_patterns:
+        if isinstance(entry, URLResolver):
+            yield from addresses(entry, space + (f"{entry.namespace}:" if entry.namespace else ""))
+        else:
+            yield f"{space}{entry.name}", entry
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row[0]} {row[1]}")
+def test_everyone_finds_what_the_table_says(
+    row: list[str], clients: dict[str, Client], subjects: dict[str, str | int]
+) -> None:
+    method, name, arguments, *expected = row
+    given = [] if arguments == "-" else [subjects.get(one, one) for one in arguments.split(",")]
+    is_api = name.startswith("api-")
+
+    found = [finding(ask(clients[who], method, name, arguments=given), is_api=is_api) for who in PEOPLE]
+
+    assert dict(zip(PEOPLE, found, strict=True)) == dict(zip(PEOPLE, expected, strict=True))
+
+
+def test_every_address_and_every_method_of_the_api_has_its_row() -> None:
+    covered = {(row[0], row[1]) for row in ROWS}
+    names = {name for _, name in covered}
+    missing = set()
+    for name, entry in addresses(get_resolver()):
+        view = getattr(entry.callback, "cls", None)
+        if name.startswith(NOT_OURS) or name == "api-missing":
+            continue
+        if name not in names:
+            missing.add(name)
+        elif view is not None and name.startswith("api-"):
+            methods = {verb.upper() for verb in view.http_method_names if hasattr(view, verb)} - {"OPTIONS", "HEAD"}
+            missing |= {f"{verb} {name}" for verb in methods if (verb, name) not in covered}
+
+    assert missing == set()
