@@ -105,7 +105,7 @@ def over_sdk(url: str, calls: int, in_flight: int) -> float:
 def over_sdk_on_aiohttp(url: str, calls: int, in_flight: int) -> float:
     """AsyncPortkey over aiohttp's pool."""
     import aiohttp
-    from httpx_aiohttp import AiohttpTransport
+    from httpx_aiohttp import AiohttpTransport  # type: ignore[import-not-found]
 
     from agentopt.lib import http
 
@@ -159,19 +159,28 @@ def _loop_factory() -> Any:
 
 
 # ------------------------------------------------------------------------------------------------ measuring
-def measure(run: Run, url: str, *, calls: int, in_flight: int, latency_s: float, rounds: int) -> dict[str, float]:
-    """Median efficiency and CPU milliseconds per call, after one short round that warms up."""
-    run(url, in_flight, in_flight)
-    efficiencies, cpu_ms = [], []
+def measure(
+    ways: dict[str, Run], url: str, *, calls: int, in_flight: int, latency_s: float, rounds: int
+) -> dict[str, dict[str, float]]:
+    """Median efficiency and CPU milliseconds per call of each way.
+
+    The ways take turns, so that what else the machine does meets all of them; one short round before warms up.
+    """
+    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    for run in ways.values():
+        run(url, in_flight, in_flight)
     for _ in range(rounds):
-        before = time.process_time()
-        took = run(url, calls, in_flight)
-        cpu_ms.append((time.process_time() - before) / calls * 1000)
-        efficiencies.append(calls / in_flight * latency_s / took)
-    return {
-        "efficiency": round(statistics.median(efficiencies), 3),
-        "cpu_ms_per_call": round(statistics.median(cpu_ms), 3),
-    }
+        for name, run in ways.items():
+            before = time.process_time()
+            took = run(url, calls, in_flight)
+            cpu_ms = (time.process_time() - before) / calls * 1000
+            found[name].append((calls / in_flight * latency_s / took, cpu_ms))
+    return {name: _medians(figures) for name, figures in found.items()}
+
+
+def _medians(figures: list[tuple[float, float]]) -> dict[str, float]:
+    efficiency, cpu_ms = (statistics.median(column) for column in zip(*figures, strict=True))
+    return {"efficiency": round(efficiency, 3), "cpu_ms_per_call": round(cpu_ms, 3)}
 
 
 def _version(name: str) -> str | None:
@@ -227,7 +236,7 @@ def _report(given: argparse.Namespace) -> dict[str, Any]:
             assert server.stdout is not None  # noqa: S101
             url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
             shape = {"calls": given.calls, "in_flight": given.in_flight, "rounds": given.rounds}
-            found = {name: measure(run, url, latency_s=given.latency_ms / 1000, **shape) for name, run in ways.items()}
+            found = measure(ways, url, latency_s=given.latency_ms / 1000, **shape)
         finally:
             server.terminate()
     return {"machine": _machine(), "latency_ms": given.latency_ms, **shape, "ways": found}

@@ -109,7 +109,7 @@ def test_a_private_address_is_refused(get: Any, host: str, port: int, settings: 
     with pytest.raises((http.PrivateAddress, aiohttp.ClientConnectorError)) as caught:
         get(f"http://{host}:{port}/")
 
-    cause = caught.value if isinstance(caught.value, http.PrivateAddress) else caught.value.os_error
+    cause = caught.value.os_error if isinstance(caught.value, aiohttp.ClientConnectorError) else caught.value
     assert isinstance(cause, http.PrivateAddress)
     assert "ALLOW_PRIVATE_ADDRESSES" in str(cause)
     assert _Hello.seen == []
