@@ -1,0 +1,90 @@
+"""Pages: logs, one log, the test of a connection, a sync by hand."""
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from agentopt.lib import charts, htmx
+from agentopt.lib.errors import AgentOptError
+from ingestion import analytics, plots, receipts, selectors, services
+from ingestion.forms import LogFilterForm
+from ingestion.gateway import open_gateway
+from projects import access
+from projects.models import Role
+
+PAGE = 50
+
+
+@require_safe
+def logs(request: HttpRequest, slug: str) -> HttpResponse:
+    """The list of calls; htmx asks for the results alone."""
+    project = access.project_for(request.user, slug)
+    models = selectors.models_seen(project)
+    form = LogFilterForm(request.GET, models=models)
+    form.is_valid()
+    wanted = selectors.read_filter(form.asked(now=timezone.now()))
+    after = request.GET.get("after", "")
+    page = selectors.logs(project, wanted, after=after or None, limit=PAGE)
+    summary = analytics.summary(project, wanted.since, wanted.until)
+    context = {
+        "project": project,
+        "form": form,
+        "ignored": _ignored(request, form),
+        "page": page,
+        "after": after,
+        "count": selectors.count(project, wanted),
+        "any": bool(models),
+        "colors": charts.series(models),
+        "chart": plots.calls(summary.by_day) if not after else None,
+        "filtered": any(request.GET.get(name) for name in form.fields),
+        "sync": project.jobs.filter(kind="sync").order_by("-pk").first(),
+        "set_aside": selectors.rows_set_aside(project)[:20],
+        "simulated": project.connection.simulated,
+    }
+    return htmx.render(request, "ingestion/logs.html", context, part="results")
+
+
+def _ignored(request: HttpRequest, form: LogFilterForm) -> list[str]:
+    """Names in the address that are no filter, and filters with a value that does not exist."""
+    known = {*form.fields, "after"}
+    return sorted({name for name in request.GET if name not in known} | set(form.errors))
+
+
+@require_safe
+def log(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """One call; beside the list htmx asks for the sheet alone."""
+    project = access.project_for(request.user, slug)
+    found = selectors.log_detail(project, pk)
+    context = {
+        "project": project,
+        "detail": found,
+        "record": found.record,
+        "receipt": receipts.receipt(project, found.record),
+        "beside": htmx.wants_part(request),
+        "simulated": found.record.batch.simulated,
+        "colors": charts.series(selectors.models_seen(project)),
+    }
+    return htmx.render(request, "ingestion/log.html", context, part="call")
+
+
+@require_POST
+def test_connection(request: HttpRequest, slug: str) -> HttpResponse:
+    """Ask the gateway for its models: address and key are right if it answers."""
+    project = access.project_for(request.user, slug, role=Role.OWNER)
+    try:
+        found = services.check_connection(project, open_gateway(project.connection))
+    except AgentOptError as error:
+        messages.error(request, f"The connection does not work: {error.message}", extra_tags="bad")
+    else:
+        messages.success(request, f"The gateway answered and lists {found.n_models} models.")
+    return htmx.redirect(request, "projects:settings", slug)
+
+
+@require_POST
+def sync(request: HttpRequest, slug: str) -> HttpResponse:
+    """Pull new logs from the gateway in the background."""
+    project = access.project_for(request.user, slug, role=Role.MEMBER)
+    services.start_sync(project, by=access.person(request.user))
+    messages.success(request, "The sync is queued. New calls appear here when it is done.")
+    return htmx.redirect(request, "ingestion:logs", slug)

@@ -1,0 +1,168 @@
+"""Pages: first start, projects, and the settings of one. Judges and the test of a connection stand in upper apps."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import login
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
+from django.views.decorators.http import require_POST, require_safe
+
+from agentopt.lib import htmx
+from agentopt.lib.errors import AgentOptError, Invalid
+from projects import access, people, selectors, services, tokens
+from projects.forms import ConnectionForm, GoalForm, MemberForm, ProjectForm, SetupForm, TokenForm
+from projects.models import Project, Role, User
+
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
+
+
+@login_not_required
+def setup(request: HttpRequest) -> HttpResponse:
+    """Create the owner account, as long as nobody is here."""
+    if not selectors.nobody_here():
+        return redirect("account_login")
+    form = SetupForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            user = services.create_first_owner(form.cleaned_data["email"], form.cleaned_data["password"])
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            login(request, user, backend=MODEL_BACKEND)
+            return htmx.redirect(request, "projects:create")
+    return htmx.render(request, "projects/setup.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@login_not_required
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """List the projects of a person; a visitor is sent to the first start or to the sign-in."""
+    if not request.user.is_authenticated:
+        return redirect("projects:setup" if selectors.nobody_here() else "account_login")
+    projects = access.projects_of(request.user).order_by("name")
+    return htmx.render(request, "projects/list.html", {"projects": projects})
+
+
+def create(request: HttpRequest) -> HttpResponse:
+    """Create a project of one's own."""
+    form = ProjectForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            project = services.create_project(
+                form.cleaned_data["name"], owner=_person(request), privacy=form.cleaned_data["privacy"]
+            )
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            messages.success(request, f"{project.name} is there. Next: say where its calls go.")
+            return htmx.redirect(request, "projects:settings", project.slug)
+    return htmx.render(request, "projects/create.html", {"form": form}, status=422 if form.errors else 200)
+
+
+def connection(request: HttpRequest, slug: str) -> HttpResponse:
+    """Where calls go: base URL and key."""
+    project = _owned(request, slug)
+    row = project.connection
+    form = ConnectionForm(request.POST or None, initial={"base_url": row.base_url})
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.connect(
+                project,
+                by=_person(request),
+                base_url=form.cleaned_data["base_url"],
+                api_key=form.cleaned_data["api_key"] or None,
+            )
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            return _saved(request, "The connection is saved. Test it before you rely on it.", "projects:settings", slug)
+    context = {"row": row, "has_key": bool(row.api_key)}
+    return _section(request, project, "connection", form=form, **context)
+
+
+def goal(request: HttpRequest, slug: str) -> HttpResponse:
+    """What the project wants of a model."""
+    project = _owned(request, slug)
+    newest = services.goal_of(project)
+    form = GoalForm(request.POST or None, initial=GoalForm.initial_of(newest.value()))
+    if request.method == "POST" and form.is_valid():
+        try:
+            stored = services.change_goal(project, form.terms(newest.terms), by=_person(request))
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            return _saved(request, f"The goal stands as version {stored.version}.", "projects:goal", slug)
+    return _section(request, project, "goal", form=form, goal=newest, limits=newest.value().limits)
+
+
+def api_tokens(request: HttpRequest, slug: str) -> HttpResponse:
+    """Tokens of the project; a new one is shown on this answer only."""
+    project = _owned(request, slug)
+    form = TokenForm(request.POST or None)
+    issued = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            issued = tokens.issue(
+                form.cleaned_data["name"], project=project, scopes=form.cleaned_data["scopes"], by=_person(request)
+            )
+            form = TokenForm()
+        except Invalid as error:
+            htmx.refuse(form, error)
+    return _section(request, project, "tokens", form=form, tokens=selectors.tokens_of(project), issued=issued)
+
+
+@require_POST
+def revoke_token(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """End a token at once."""
+    project = _owned(request, slug)
+    token = get_object_or_404(project.tokens, pk=pk)
+    tokens.revoke(token, by=_person(request))
+    return _saved(request, f"The token “{token.name}” is revoked.", "projects:tokens", slug)
+
+
+def members(request: HttpRequest, slug: str) -> HttpResponse:
+    """People of the project; the first password of a new one is shown on this answer only."""
+    project = _owned(request, slug)
+    form = MemberForm(request.POST or None)
+    invited = None
+    if request.method == "POST" and form.is_valid():
+        try:
+            invited = people.invite(
+                project, form.cleaned_data["email"], role=form.cleaned_data["role"], by=_person(request)
+            )
+            form = MemberForm()
+        except AgentOptError as error:
+            htmx.refuse(form, error)
+    return _section(request, project, "members", form=form, members=selectors.members_of(project), invited=invited)
+
+
+@require_POST
+def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Take a person out of the project."""
+    project = _owned(request, slug)
+    membership = get_object_or_404(project.memberships.select_related("user"), pk=pk)
+    services.remove_member(membership, by=_person(request))
+    return _saved(request, f"{membership.user.email} is no member any more.", "projects:members", slug)
+
+
+# ------------------------------------------------------------------------------------------------ shared
+def _owned(request: HttpRequest, slug: str) -> Project:
+    return access.project_for(request.user, slug, role=Role.OWNER)
+
+
+def _person(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)  # noqa: S101 — LoginRequiredMiddleware
+    return request.user
+
+
+def _saved(request: HttpRequest, text: str, to: str, *args: Any) -> HttpResponse:
+    messages.success(request, text)
+    return htmx.redirect(request, to, *args)
+
+
+def _section(request: HttpRequest, project: Project, section: str, **context: Any) -> HttpResponse:
+    status = 422 if context["form"].errors else 200
+    found = {"project": project, "section": section, **context}
+    return htmx.render(request, f"projects/{section}.html", found, status=status)

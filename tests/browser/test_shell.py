@@ -1,0 +1,110 @@
+"""The frame of every page, sign-in, projects and settings."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.urls import reverse
+from playwright.sync_api import Page, expect
+
+from projects.models import Project, User
+from tests.browser import checks
+from tests.conftest import PASSWORD
+
+Shot = Callable[[str], None]
+SignIn = Callable[[User], None]
+
+
+def test_a_visitor_signs_in_and_sees_their_projects(
+    page: Page, live_server: Any, project: Project, owner: User, shot: Shot
+) -> None:
+    page.goto(live_server.url)
+    page.get_by_label("E-mail").fill(owner.email)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+
+    expect(page.get_by_role("heading", name="Projects", level=1)).to_be_visible()
+    expect(page.get_by_role("link", name="Support agent").first).to_be_visible()
+
+
+def test_sign_in_and_first_start_are_sound(page: Page, live_server: Any, transactional_db: None, shot: Shot) -> None:
+    wrong = checks.inspect(page, f"{live_server.url}/login/", name="signin", shot=shot)
+    wrong += checks.inspect(page, f"{live_server.url}/setup/", name="setup", shot=shot)
+
+    assert not wrong, checks.listed(wrong)
+
+
+def test_pages_of_projects_and_settings_are_sound(
+    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn, shot: Shot
+) -> None:
+    sign_in(owner)
+    wrong = []
+    for name in ("list", "create"):
+        wrong += checks.inspect(page, live_server.url + reverse(f"projects:{name}"), name=f"projects-{name}", shot=shot)
+    for name in ("settings", "goal", "tokens", "members"):
+        url = live_server.url + reverse(f"projects:{name}", args=[project.slug])
+        wrong += checks.inspect(page, url, name=f"settings-{name}", shot=shot)
+
+    assert not wrong, checks.listed(wrong)
+
+
+def test_axe_finds_planted_faults(page: Page, live_server: Any, transactional_db: None) -> None:
+    page.goto(f"{live_server.url}/setup/")
+    page.evaluate(
+        """() => { const p = document.createElement('p'); p.textContent = 'hardly seen'; p.className = 'planted';
+        document.querySelector('main').append(p, document.createElement('button'));
+        const sheet = new CSSStyleSheet(); sheet.replaceSync('.planted { color: rgb(200 200 200); background: white }');
+        document.adoptedStyleSheets.push(sheet); }"""
+    )
+
+    found = " ".join(checks.axe(page))
+
+    assert "color-contrast" in found
+    assert "button-name" in found
+
+
+def test_the_theme_is_kept_in_a_cookie_that_the_server_reads(
+    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn
+) -> None:
+    sign_in(owner)
+    page.goto(live_server.url)
+    page.get_by_role("button", name="Dark theme").click()
+
+    answer = page.reload()
+
+    assert answer is not None
+    assert 'data-theme="dark"' in answer.text()
+
+
+def test_single_keys_lead_about_and_can_be_switched_off(
+    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn
+) -> None:
+    sign_in(owner)
+    page.goto(live_server.url + reverse("projects:settings", args=[project.slug]))
+
+    page.keyboard.press("g")
+    page.keyboard.press("l")
+
+    expect(page).to_have_url(live_server.url + reverse("ingestion:logs", args=[project.slug]))
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.get_by_role("button", name="Switch single keys off").click()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+
+
+def test_the_end_of_a_session_leads_to_the_sign_in_as_a_whole_page(
+    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn
+) -> None:
+    sign_in(owner)
+    url = live_server.url + reverse("ingestion:logs", args=[project.slug])
+    page.goto(url)
+    page.context.clear_cookies()
+
+    page.evaluate(
+        "url => { htmx.ajax('GET', url, { target: '#main', swap: 'innerHTML' }); }",
+        reverse("ingestion:logs", args=[project.slug]),
+    )
+
+    expect(page.get_by_role("heading", name="Sign in to agentopt")).to_be_visible()
+    assert "next=" in page.url
