@@ -185,7 +185,7 @@ class LogBody(models.Model):
 
 
 class ModelOffer(models.Model):
-    """A model that can be called. `name` is what the gateway takes; `model` is what logs call it. project null: of the instance."""
+    """A model that can be called: `name` is what the gateway takes, `model` what logs call it. project null: shared."""
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, null=True, blank=True, related_name="offers")
     provider = models.CharField(max_length=60, blank=True, default="")

@@ -24,11 +24,11 @@ MAX_ASIDE_CHARACTERS = 20_000
 PREVIEW_CHARACTERS = 160
 METADATA_CHARACTERS = 128
 # a project's pattern sees at most so many characters at once: that bounds what backtracking can cost
-PIECE_CHARACTERS = 2_000
-MAX_BOUNDED_REPEAT = 64
+PIECE_CHARACTERS = 500
+MAX_BOUNDED_REPEAT = 20
 MAX_OPEN_REPEATS = 2
 
-_JSON_PART = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\w.])[2-6]\d{12,18}(?![\w.])', re.DOTALL)
+_JSON_PART = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\w.+-])[2-6]\d{12,18}(?![\w.])', re.DOTALL)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
 _CARD = re.compile(r"(?<![\d.])[2-6]\d{3}(?:[ -]?\d){9,15}(?!\d)")
 _PHONE = re.compile(

@@ -1,0 +1,139 @@
+"""The catalogue: prices are dated and only ever added; costs are worked by hand."""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import pytest
+
+from agentopt.lib.errors import Conflict, Invalid
+from ingestion.catalog import loader, offers, pricing, public
+from ingestion.models import ModelOffer, OfferVersion, Price
+from ingestion.values import Price as PriceValue
+from ingestion.values import Usage
+from projects.models import Project
+
+MINI = PriceValue(input_nanousd=150_000_000, output_nanousd=600_000_000, cached_input_nanousd=75_000_000)
+
+
+def entry(**changes: Any) -> dict[str, Any]:
+    price = {"valid_from": "2026-01-01", "input_usd_per_m": 0.15, "output_usd_per_m": 0.6}
+    return {
+        "provider": "sim", "model": "swift-1", "name": "swift-1", "family": "swift", "valid_from": "2026-01-01",
+        "context_window": 8000, "tools": True, "price": price, **changes,
+    }  # fmt: skip
+
+
+def document(*entries: dict[str, Any]) -> dict[str, Any]:
+    return {"source": "by hand", "models": list(entries)}
+
+
+def test_a_cost_is_tokens_times_price_with_cached_tokens_apart() -> None:
+    # 600 × $0.15 + 400 cached × $0.075 + 50 × $0.60, per million = $0.00009 + $0.00003 + $0.00003
+    assert pricing.cost_nanousd(Usage(1000, 50, 400), MINI) == 90_000 + 30_000 + 30_000
+
+
+def test_without_a_cached_price_cached_tokens_cost_what_others_do() -> None:
+    assert pricing.cost_nanousd(Usage(1000, 0, 400), PriceValue(150_000_000, 0)) == 150_000
+
+
+@pytest.mark.parametrize("usage", [Usage(None, 5), Usage(5, None), Usage(None, None)])
+def test_unknown_tokens_cost_something_unknown(usage: Usage) -> None:
+    assert pricing.cost_nanousd(usage, MINI) is None
+
+
+def test_parts_of_a_nano_dollar_are_rounded_half_up_each() -> None:
+    # 1 token at 1,500,000 nano-dollars per million is 1.5 nano-dollars
+    assert pricing.cost_nanousd(Usage(1, 1), PriceValue(1_500_000, 1_499_999)) == 2 + 1
+
+
+def test_the_newest_price_not_after_the_day_counts() -> None:
+    prices = [(date(2026, 3, 1), PriceValue(3, 3)), (date(2026, 1, 1), PriceValue(1, 1))]
+
+    assert pricing.in_force(prices, date(2025, 12, 31)) is None
+    assert pricing.in_force(prices, date(2026, 2, 28)) == PriceValue(1, 1)
+    assert pricing.in_force(prices, date(2026, 3, 1)) == PriceValue(3, 3)
+
+
+def test_a_document_becomes_rows_and_again_adds_nothing(db: None) -> None:
+    first = loader.load(document(entry(), entry(name="swift-2", model="swift-2", price=None)))
+    again = loader.load(document(entry(), entry(name="swift-2", model="swift-2", price=None)))
+
+    assert (first.offers, first.versions, first.prices) == (2, 2, 1)
+    assert (again.offers, again.versions, again.prices) == (0, 0, 0)
+    assert Price.objects.get().input_nanousd == 150_000_000
+
+
+def test_a_new_price_needs_a_new_day(db: None) -> None:
+    loader.load(document(entry()))
+    dearer = {"valid_from": "2026-01-01", "input_usd_per_m": 0.3, "output_usd_per_m": 0.6}
+
+    with pytest.raises(Conflict, match="swift-1 already has another price from 2026-01-01"):
+        loader.load(document(entry(price=dearer)))
+    loader.load(document(entry(price={**dearer, "valid_from": "2026-02-01"})))
+
+    offer = ModelOffer.objects.get()
+    first, second = offers.price_on(offer, date(2026, 1, 31)), offers.price_on(offer, date(2026, 2, 1))
+    assert first is not None
+    assert second is not None
+    assert (first.input_nanousd, second.input_nanousd) == (150_000_000, 300_000_000)
+
+
+def test_a_document_with_a_fault_adds_nothing(db: None) -> None:
+    with pytest.raises(Conflict):
+        loader.load(document(entry(), entry(context_window=1)))
+    with pytest.raises(Invalid, match="catalogue"):
+        loader.load({"source": "x", "models": [{"name": "nameless"}]})
+    with pytest.raises(Invalid, match="negative"):
+        loader.load(document(entry(price={"valid_from": "2026-01-01", "input_usd_per_m": -1, "output_usd_per_m": 1})))
+
+    assert ModelOffer.objects.count() == OfferVersion.objects.count() == Price.objects.count() == 0
+
+
+def test_a_project_s_own_offer_comes_before_the_instance_s(agent: Project) -> None:
+    loader.load(document(entry()))
+    shared = offers.find(agent, "sim", "swift-1")
+
+    loader.load(document(entry()), project=agent)
+
+    assert shared is not None
+    own = offers.find(agent, "sim", "swift-1")
+    assert own is not None
+    assert (shared.project_id, own.project_id) == (None, agent.pk)
+    assert offers.find(agent, "", "swift-1") == own
+    assert offers.find(agent, "sim", "swift-9") is None
+
+
+def test_a_logged_model_without_an_offer_gets_one(agent: Project) -> None:
+    made = offers.ensure(agent, "house", "in-house-7b")
+
+    assert offers.ensure(agent, "house", "in-house-7b") == made
+    assert (made.name, made.prices.count()) == ("in-house-7b", 0)
+
+
+@dataclass(frozen=True)
+class Listed:
+    name: str
+    provider: str
+    model: str
+
+
+def test_models_of_the_gateway_are_learned_with_public_prices_where_they_are_known(agent: Project) -> None:
+    listed = [
+        Listed("@openai-prod/gpt-4o-mini", "openai-prod", "gpt-4o-mini"),
+        Listed("@house/own-7b", "house", "own-7b"),
+    ]
+
+    loader.learn(listed, agent)
+    loader.learn(listed, agent)
+
+    known, own = agent.offers.order_by("-provider")
+    assert known.prices.get().input_nanousd == 150_000_000  # $0.15 per million
+    assert known.versions.get().context_window == 128_000
+    assert "genai-prices" in known.prices.get().source
+    assert own.prices.count() == 0
+
+
+def test_a_provider_we_do_not_know_is_not_priced_as_another_one() -> None:
+    assert public.look_up("in-house", "gpt-4o-mini", date(2026, 1, 1)) is None
+    assert public.look_up("", "gpt-4o-mini", date(2026, 1, 1)) is not None
