@@ -88,6 +88,9 @@ def main() -> None:
     """Parse, prepare a scratch instance, run, print."""
     options = _parser().parse_args()
     recorded = Recorded.load(options.recordings, options.set)
+    if options.baseline is None:
+        means = scores(options.recordings, options.set)
+        options.baseline = min(sorted(means), key=lambda model: means[model])
     candidates = [name for name in (options.candidates or "").split(",") if name]
     for name in (options.baseline, *candidates):
         if name not in recorded.answers:
@@ -102,9 +105,12 @@ def main() -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.recorded", description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--recordings", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--set", choices=SETS, required=True)
-    parser.add_argument("--baseline", required=True, metavar="MODEL")
+    given = os.environ.get("AGENTOPT_RECORDINGS") or Path(__file__).parent.parent / "tests/data/recordings"
+    parser.add_argument(
+        "--recordings", type=Path, default=Path(given), metavar="DIR", help="default: $AGENTOPT_RECORDINGS"
+    )
+    parser.add_argument("--set", choices=SETS, default="qa")
+    parser.add_argument("--baseline", metavar="MODEL", help="default: the one with the lowest scores")
     parser.add_argument(
         "--candidates", metavar="A,B", help="default: all with answers to 95 %% of the baseline's prompts"
     )

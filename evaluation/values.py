@@ -8,6 +8,8 @@ from typing import Any
 
 from agentopt.lib.money import NANO
 
+NEARLY_ALL = 0.9  # a failed call has no cost, in the log as in the sample
+
 
 @dataclass(frozen=True)
 class Reason:
@@ -133,12 +135,12 @@ class Population:
     simulated: bool
 
     def baseline_means(self) -> dict[str, float]:
-        """Means over all prompts by metric, where every prompt's value is known; cost in US dollars."""
+        """Means over all prompts by metric; cost in US dollars, over those with a cost where nearly all have one."""
         means: dict[str, float] = {}
         costs = [prompt.cost_nanousd for prompt in self.prompts if prompt.cost_nanousd is not None]
         if self.prompts:
             means["answered"] = sum(prompt.answered for prompt in self.prompts) / len(self.prompts)
-        if costs and len(costs) == len(self.prompts):
+        if costs and len(costs) >= NEARLY_ALL * len(self.prompts):
             means["cost"] = sum(costs) / len(costs) / NANO
         return means
 
