@@ -79,10 +79,10 @@ def cache_key(project: Project, seat: Seat, judged: Case, *, repetition: int) ->
 
 def answers(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> "QuerySet[Replay]":
     """Answers that the panel judges among the first rows, in sampling order."""
-    samples = evaluation.samples.order_by("position").values_list("pk", flat=True)[:rows]
-    return Replay.objects.filter(
-        sample__in=list(samples), candidate__in=candidates, repetition=0, status=Replay.Status.ANSWERED
-    ).order_by("sample__position", "candidate__position")
+    first = Replay.objects.filter(
+        sample__evaluation=evaluation, sample__position__lt=rows, candidate__in=candidates, repetition=0
+    )
+    return first.filter(status=Replay.Status.ANSWERED).order_by("sample__position", "candidate__position")
 
 
 def waiting(
@@ -94,7 +94,8 @@ def waiting(
         again: also those that a judge out of reach left unscored.
     """
     judged = list(answers(evaluation, candidates, rows=rows).values_list("pk", flat=True))
-    there = Verdict.objects.filter(replay__in=judged, judge__in=[seat.judge_id for seat in seats])
+    # by evaluation, not by a list of answers: SQLite takes 32,766 parameters at most
+    there = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__sample__position__lt=rows)
     settled = SETTLED & ~_TO_RETRY if again else SETTLED
     done = set(there.filter(settled).values_list("replay_id", "judge_id", "version_id", "repetition"))
     open_rows = {
@@ -266,10 +267,9 @@ def judge_waiting(
         prices = replay.read_prices(evaluation.project, now=now()) if prices is None else prices
         run = _Run(evaluation, seats, prices, limits)
         ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
-        if ended.end != calls.End.UNREACHABLE:
-            run.store_held(ended.held)
         if ended.end != calls.End.DONE:
             break
+        run.store_held(ended.held)
     return ended
 
 

@@ -108,7 +108,7 @@ def cache_key(project: Project, model: str, body: Mapping[str, Any], *, repetiti
 
 def waiting(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> list[Place]:
     """Places without an answer among the first rows, in sampling order."""
-    samples = list(evaluation.samples.order_by("position").values_list("pk", flat=True)[:rows])
+    samples = list(evaluation.samples.filter(position__lt=rows).order_by("position").values_list("pk", flat=True))
     asked = [(candidate.pk, 0) for candidate in candidates if candidate.position]
     if evaluation.replay_baseline:
         # repetition 0 of the baseline is its logged answer, whose latency was measured under other conditions
@@ -321,7 +321,7 @@ def run_waiting(
         limits,
     )
     ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
-    if ended.end != calls.End.UNREACHABLE:
+    if ended.end == calls.End.DONE:
         run.store_held(ended.held)
     return ended
 

@@ -65,17 +65,18 @@ def advance(
 
 def finish(evaluation: Evaluation, outcome: Outcome, *, now: datetime) -> None:
     """Write what the decision said, unless a person ended the evaluation meanwhile."""
+    fields = {
+        "state": State.DONE,
+        "outcome": comparison.outcome_json(evaluation, outcome),
+        "reason": outcome.code,
+        "message": "",
+        "ended_at": now,
+        "simulated": ledger.is_simulated(evaluation),
+    }
     with transaction.atomic():
-        comparison.store(evaluation, outcome)
-        fields = {
-            "state": State.DONE,
-            "outcome": comparison.outcome_json(evaluation, outcome),
-            "reason": outcome.code,
-            "message": "",
-            "ended_at": now,
-            "simulated": ledger.is_simulated(evaluation),
-        }
-        Evaluation.objects.filter(pk=evaluation.pk, state=State.RUNNING).update(**fields)
+        # the state first: of two workers that come to the end at once, one writes
+        if Evaluation.objects.filter(pk=evaluation.pk, state=State.RUNNING).update(**fields):
+            comparison.store(evaluation, outcome)
     evaluation.refresh_from_db()
     log.info("evaluation ended", evaluation=evaluation.pk, code=outcome.code)
 
