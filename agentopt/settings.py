@@ -123,7 +123,7 @@ def _names(text: str) -> list[str]:
 
 def _kept(name: str, file: str, make: Callable[[], str]) -> str:
     """Return a secret from the environment, or the one made earlier in DATA_DIR, or make it there now."""
-    given = env.str(name, default="").strip()
+    given: str = env.str(name, default="").strip()
     if given:
         return given
     path = DATA_DIR / file

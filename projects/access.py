@@ -29,7 +29,7 @@ class TokenHolder(AnonymousUser):
 def projects_of(user: User | AnonymousUser) -> QuerySet[Project]:
     """Projects that someone sees: all for an instance owner, one for a project token, none for a visitor."""
     if isinstance(user, TokenHolder):
-        return Project.objects.filter(pk=user.token.project_id)
+        return Project.objects.filter(tokens=user.token)
     if not isinstance(user, User):
         return Project.objects.none()
     return Project.objects.all() if user.is_superuser else Project.objects.filter(memberships__user=user)

@@ -52,7 +52,8 @@ class MembershipInline(admin.TabularInline):  # type: ignore[type-arg]
 
 class GoalInline(_ReadOnly, admin.TabularInline):  # type: ignore[type-arg]
     model = Goal
-    fields = readonly_fields = ["version", "terms", "created_at", "created_by"]
+    fields = ["version", "terms", "created_at", "created_by"]
+    readonly_fields = ["version", "terms", "created_at", "created_by"]
     extra = 0
     ordering = ["-version"]
 

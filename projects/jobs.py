@@ -263,7 +263,8 @@ def _work(job: Job, body: Body, *, deliver: bool, follow: bool = True) -> Job | 
             _end(job, beat, state=Job.State.FAILED, error_code="internal", error=what)
             return None
         if not finished:
-            return _go_on(job, beat, deliver=deliver)
+            _go_on(job, beat, deliver=deliver)
+            return None
         return _finish(job, beat, deliver=deliver, then=JOBS[job.kind].then if follow else None)
 
 

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 from django.db import transaction
-from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
@@ -100,13 +99,13 @@ def subjects(project: Project, member: User) -> dict[str, str | int]:
     }
 
 
-def ask(client: Client, method: str, name: str, *, arguments: list[Any]) -> HttpResponse:
+def ask(client: Client, method: str, name: str, *, arguments: list[Any]) -> Any:
     """Send one request and take back what it did, so that each person finds the same state."""
     client.raise_request_exception = False
     body = json.dumps(BODIES.get(name, {})) if name.startswith("api-") and method != "GET" else ""
     address = reverse(name, args=arguments)
     with transaction.atomic():
-        response: HttpResponse = client.generic(method, address, body, content_type="application/json")
+        response = client.generic(method, address, body, content_type="application/json")
         transaction.set_rollback(True)
     return response
 

@@ -1,6 +1,7 @@
 """Settings of the workers that tests/projects/test_supervisor.py starts: its database, and a job of its own."""
 
 import os
+from typing import Any
 
 from agentopt.schedules import JOBS, JobKind
 from tests import settings as _base
@@ -9,8 +10,6 @@ from tests.settings import *  # noqa: F403
 JOBS["counting"] = JobKind("tests.projects.counting.count", "Counting")
 DATABASES = {"default": {**_base.DATABASES["default"], "NAME": os.environ["TEST_DATABASE_NAME"]}}
 # all processes of a cluster, and its supervisor, read one status
-CACHES = {
-    **_base.CACHES,
-    "qcluster": {**_base.CACHES["qcluster"], "LOCATION": os.environ["TEST_STATUS_FOLDER"]},
-}
+_status: dict[str, Any] = {**_base.CACHES["qcluster"], "LOCATION": os.environ["TEST_STATUS_FOLDER"]}  # type: ignore[dict-item]
+CACHES = {**_base.CACHES, "qcluster": _status}
 Q_CLUSTER = {**_base.Q_CLUSTER, "sync": False}

@@ -5,7 +5,7 @@ import traceback
 from typing import Any
 
 import structlog
-from structlog.typing import EventDict
+from structlog.typing import EventDict, Processor
 
 from agentopt.lib.errors import AgentOptError
 
@@ -28,7 +28,7 @@ def _tell_exception(_logger: Any, _method: str, event: EventDict) -> EventDict:
     return event
 
 
-_SHARED = [
+_SHARED: list[Processor] = [
     structlog.contextvars.merge_contextvars,
     structlog.stdlib.add_log_level,
     structlog.stdlib.add_logger_name,

@@ -1,6 +1,5 @@
 """Jobs: a lease per slice, progress, cancelling, and work that was lost."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -42,13 +41,12 @@ def note_end(job: Job) -> None:
 
 
 @pytest.fixture(autouse=True)
-def kinds(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def kinds(monkeypatch: pytest.MonkeyPatch) -> None:
     here = __name__
     monkeypatch.setitem(JOBS, "scripted", JobKind(f"{here}.scripted", "Scripted", "sequel", f"{here}.note_end"))
     monkeypatch.setitem(JOBS, "sequel", JobKind(f"{here}.sequel", "Sequel"))
     script.clear()
     ended.clear()
-    return
 
 
 @pytest.fixture
@@ -61,7 +59,7 @@ def deliver() -> None:
     """Run the oldest delivery as a worker does: call by id, then acknowledge."""
     row = OrmQ.objects.order_by("pk")[0]
     task = {"scripted": scripted, "sequel": sequel}[row.task["func"].rpartition(".")[2]]
-    assert task(*row.task["args"]) is None  # type: ignore[func-returns-value]
+    assert task(*row.task["args"]) is None
     row.delete()
 
 

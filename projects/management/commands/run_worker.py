@@ -11,6 +11,7 @@ from projects import supervisor
 class Command(BaseCommand):
     """Supervise a cluster of workers."""
 
+    requires_system_checks = []  # quick to start again; `doctor` runs them
     help = "Run background work (WORKERS processes) until SIGTERM or Ctrl-C, and start it again when it stops moving."
 
     def add_arguments(self, parser: CommandParser) -> None:
