@@ -1,6 +1,7 @@
 """The one door to Portkey, or to anything that speaks its API; `open_gateway` is the way in."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -8,11 +9,13 @@ from django.conf import settings
 from agentopt.lib.errors import Invalid
 from ingestion.gateway.base import ChatReply, ChatRequest, Draft, Endpoint, ExportState, GatewayModel, Usage
 from ingestion.gateway.chat import ChatSession
-from ingestion.gateway.control import ControlPlane
-from ingestion.gateway.exports import LogExports
 from projects.models import Connection
 
-__all__ = ["ChatReply", "ChatRequest", "ChatSession", "Draft", "ExportState", "Gateway", "GatewayModel", "LogExports",
+if TYPE_CHECKING:  # 0.3 s of imports that pages do not need
+    from ingestion.gateway.control import ControlPlane
+    from ingestion.gateway.exports import LogExports
+
+__all__ = ["ChatReply", "ChatRequest", "ChatSession", "Draft", "ExportState", "Gateway", "GatewayModel",
            "Usage", "open_gateway"]  # fmt: skip
 
 
@@ -35,8 +38,10 @@ class Gateway:
         return self._control.models()
 
     @cached_property
-    def exports(self) -> LogExports:
+    def exports(self) -> "LogExports":
         """The control plane of log exports."""
+        from ingestion.gateway.exports import LogExports
+
         return LogExports(self._control)
 
     @property
@@ -45,7 +50,9 @@ class Gateway:
         return self._control.simulated
 
     @cached_property
-    def _control(self) -> ControlPlane:
+    def _control(self) -> "ControlPlane":
+        from ingestion.gateway.control import ControlPlane
+
         return ControlPlane(self.endpoint)
 
 

@@ -1,4 +1,7 @@
-"""Chat calls: an event loop in a thread, fixed workers over a queue, aiohttp (docs/decisions/0005-wire.md)."""
+"""Chat calls: an event loop in a thread, fixed workers over a queue, aiohttp (docs/decisions/0005-wire.md).
+
+Libraries are imported where they are used: pages reach this module too, and send nothing.
+"""
 
 import asyncio
 import json
@@ -11,10 +14,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
-import stamina
 
 from agentopt import __version__
-from agentopt.lib import http
 from ingestion.gateway import errors, patience, replies
 from ingestion.gateway.base import ChatReply, ChatRequest, Endpoint
 
@@ -93,6 +94,8 @@ class ChatSession:
     async def _serve(self) -> None:
         import aiohttp
 
+        from agentopt.lib import http
+
         self._stopped = asyncio.Event()
         async with aiohttp.ClientSession(
             connector=http.connector(self._in_flight),
@@ -124,6 +127,8 @@ class ChatSession:
 
 async def _ask(session: "aiohttp.ClientSession", request: ChatRequest, *, url: str) -> ChatReply:
     """One call with its repeats, within its time."""
+    import stamina
+
     now = asyncio.get_running_loop().time
     rule = patience.Patience(now, now() + request.timeout_s)
     body, headers = _body(request), _call_headers(request)
@@ -230,6 +235,8 @@ def _too_large() -> errors.BadAnswer:
 
 
 def _unreached(cause: BaseException | None) -> errors.GatewayDown:
+    from agentopt.lib import http
+
     if isinstance(cause, http.PrivateAddress):
         return errors.AddressRefused(
             "The gateway's address is private; if that is meant, set ALLOW_PRIVATE_ADDRESSES=true.", calls=0

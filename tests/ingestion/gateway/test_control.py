@@ -189,7 +189,7 @@ def test_importing_the_gateway_loads_no_heavy_library() -> None:
     code = (
         "import os, sys, django; os.environ['DJANGO_SETTINGS_MODULE'] = 'tests.settings'; django.setup()\n"
         "import ingestion.gateway\n"
-        "print([name for name in ('portkey_ai', 'aiohttp', 'uvloop', 'numpy') if name in sys.modules])"
+        "print([name for name in ('portkey_ai', 'aiohttp', 'uvloop', 'numpy', 'httpx') if name in sys.modules])"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
