@@ -1,6 +1,7 @@
 """The store: every row once, a changed one as a new version, an unreadable one with its reason."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
 
@@ -178,6 +179,29 @@ def test_two_projects_do_not_see_each_other_s_rows(make_project: Callable[..., P
     assert one.logs.get().content_hash != other.logs.get().content_hash
 
 
+@pytest.mark.django_db(transaction=True)
+def test_two_writers_at_once_store_each_row_once_and_keep_one_chain(
+    transactional_db: None, make_project: Callable[..., Project], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = make_project()
+    monkeypatch.setitem(store.CHUNK_ROWS, connection.vendor, 5)
+    rows = [portkey_row(n, trace_id=f"trace-{n % 3}") for n in range(40)]
+
+    def write(given: list[Any]) -> int:
+        try:
+            return append(project, *given).added
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as threads:
+        added = sum(threads.map(write, [rows, rows[::-1]]))
+
+    assert added == LogRecord.objects.count() == 40
+    batches = list(Batch.objects.order_by("number"))
+    assert [batch.number for batch in batches] == list(range(1, len(batches) + 1))
+    assert [batch.previous_hash for batch in batches[1:]] == [batch.manifest_hash for batch in batches[:-1]]
+
+
 STATEMENTS = {
     "an update": "UPDATE ingestion_logrecord SET model = 'x'",
     "a deletion": "DELETE FROM ingestion_logrecord",
@@ -214,6 +238,7 @@ def test_postgresql_refuses_to_truncate(agent: Project) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("TRUNCATE is PostgreSQL's")
     append(agent, portkey_row(1))
+    connection.check_constraints()  # foreign keys that wait for the commit would refuse first
 
     with pytest.raises(DatabaseError, match="immutable"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("TRUNCATE ingestion_logbody")
