@@ -1,6 +1,16 @@
-"""Pages of the app."""
+"""Addresses of the pages of evaluations."""
 
-from django.urls import URLPattern
+from django.urls import URLPattern, path
+
+from evaluation import views
 
 app_name = "evaluation"
-urlpatterns: list[URLPattern] = []
+_PROJECT = "p/<slug:slug>/evaluations"
+urlpatterns: list[URLPattern] = [
+    path(f"{_PROJECT}/", views.listing, name="list"),
+    path(f"{_PROJECT}/new/", views.create, name="create"),
+    path(f"{_PROJECT}/<int:number>/", views.detail, name="detail"),
+    path(f"{_PROJECT}/<int:number>/pause/", views.pause, name="pause"),
+    path(f"{_PROJECT}/<int:number>/resume/", views.resume, name="resume"),
+    path(f"{_PROJECT}/<int:number>/cancel/", views.cancel, name="cancel"),
+]

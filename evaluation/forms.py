@@ -1,0 +1,101 @@
+"""Forms of evaluations: what to try on how much, and going on with a higher cap."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any
+
+from django import forms
+
+from agentopt.lib import money
+from evaluation.models import Evaluation
+from evaluation.services import EvaluationRequest
+
+LONGEST_NAME = 160
+
+
+class NamesField(forms.MultipleChoiceField):
+    """Gateway names; whether there are such models is for the plan to say."""
+
+    default_error_messages = {"invalid_choice": "A name is too long."}
+
+    def valid_value(self, value: object) -> bool:
+        return len(str(value)) <= LONGEST_NAME
+
+
+def _number(low: int, high: int) -> dict[str, Any]:
+    return {"min_value": low, "max_value": high, "required": False}
+
+
+def _input(kind: type[forms.NumberInput] = forms.NumberInput, **attributes: Any) -> forms.NumberInput:
+    return kind(attrs={"class": "input", **attributes})
+
+
+class EvaluationForm(forms.Form):
+    """A new evaluation; an empty field has the project's default."""
+
+    candidates = NamesField(required=False)
+    suggested = NamesField(required=False)  # what the product chose: the same again is no choice of the person's
+    sample = forms.IntegerField(
+        **_number(1, 10_000), label="Sample size", widget=_input(inputmode="numeric"),
+        help_text="At most three times as many prompts per candidate; most candidates stop far earlier.",
+    )  # fmt: skip
+    max_cost_usd = forms.DecimalField(
+        min_value=Decimal(0), max_value=Decimal(1_000_000), decimal_places=6, required=False, label="Cap",
+        widget=_input(inputmode="decimal", step="any"), help_text="It stops there; a higher cap resumes it.",
+    )  # fmt: skip
+    limit = forms.IntegerField(
+        **_number(1, 30_000), label="Prompts per candidate", widget=_input(inputmode="numeric"),
+        help_text="In place of the sample size.",
+    )  # fmt: skip
+    seed = forms.IntegerField(
+        **_number(0, 2**31 - 1), label="Seed", widget=_input(inputmode="numeric"),
+        help_text="The same seed draws the same prompts.",
+    )  # fmt: skip
+    replay_baseline = forms.BooleanField(
+        required=False, label="Also call the model in production again, to compare latency",
+        help_text="A logged latency had other conditions, so without it latency does not count.",
+    )  # fmt: skip
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.label_suffix = ""
+
+    def request(self) -> EvaluationRequest:
+        """What is asked for; fields that do not hold count as empty, so a forecast can stand beside their errors."""
+        given = getattr(self, "cleaned_data", {})
+        return EvaluationRequest(
+            candidates=chosen(given.get("candidates") or [], suggested=given.get("suggested") or []),
+            sample=given.get("sample"),
+            limit=given.get("limit"),
+            seed=given.get("seed"),
+            max_cost_usd=given.get("max_cost_usd"),
+            replay_baseline=bool(given.get("replay_baseline")),
+        )
+
+
+def chosen(candidates: Sequence[str], *, suggested: Sequence[str]) -> tuple[str, ...] | None:
+    """The person's own choice; None where it is the product's, which is then made anew."""
+    if set(candidates) == set(suggested):
+        return None
+    return tuple(dict.fromkeys(candidates))
+
+
+class ResumeForm(forms.Form):
+    """Going on; a higher cap is needed where it stopped at its cap."""
+
+    max_cost_usd = forms.DecimalField(
+        min_value=Decimal(0), max_value=Decimal(1_000_000), decimal_places=6, required=False, label="New cap",
+        widget=_input(inputmode="decimal", step="any"),
+    )  # fmt: skip
+
+    def __init__(self, evaluation: Evaluation, *args: Any, **kwargs: Any) -> None:
+        cap = money.usd(evaluation.cap_nanousd) or Decimal(0)
+        super().__init__(*args, initial={"max_cost_usd": round(cap * 2, 2) or 1}, **kwargs)
+        self.label_suffix = ""
+        self._cap, self._at_cap = cap, evaluation.state == Evaluation.State.AT_CAP
+
+    def clean_max_cost_usd(self) -> Decimal | None:
+        given: Decimal | None = self.cleaned_data["max_cost_usd"]
+        if self._at_cap and (given is None or given <= self._cap):
+            raise forms.ValidationError(f"It stopped at its cap of ${self._cap:.2f}: name a higher one.")
+        return given

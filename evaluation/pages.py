@@ -1,0 +1,365 @@
+"""What the pages of evaluations show: rows of the list, and one evaluation with its words, bars and figures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from agentopt.lib import charts
+from agentopt.lib.filters import count
+from agentopt.lib.money import NANO
+from evaluation import plots, selectors
+from evaluation.models import Candidate, Evaluation, Look
+from evaluation.selectors import Arm, Detail
+from projects.models import Job, Project, User
+
+State = Evaluation.State
+ACTIVE = (State.QUEUED, State.RUNNING)
+RESUMABLE = (State.PAUSED, State.AT_CAP, State.FAILED)
+PAGE = 50
+TONES = {
+    State.QUEUED: "open", State.RUNNING: "info", State.PAUSED: "warn", State.AT_CAP: "warn", State.DONE: "ok",
+    State.CANCELLED: "open", State.FAILED: "bad",
+}  # fmt: skip
+ARM_TONES = {
+    Candidate.State.PASSED: "ok", Candidate.State.TRYING: "info", Candidate.State.DROPPED: "bad",
+    Candidate.State.NOT_SHOWN: "warn",
+}  # fmt: skip
+# codes of evaluation.statistics.outcome.REASONS
+RESULTS = {
+    "no_candidate": "there was no candidate to try",
+    "too_few_prompts": "there are too few prompts to decide",
+    "no_candidate_likely": "no candidate is likely to pass",
+    "too_many_unscored": "too many answers could not be scored",
+    "judges_disagree": "the judges disagree",
+    "too_few_conversations": "there are too few conversations to decide",
+    "evidence_too_weak": "the evidence is too weak",
+}
+
+
+# ------------------------------------------------------------------------------------------------ list
+@dataclass(frozen=True)
+class Line:
+    """One evaluation in the list."""
+
+    row: selectors.Row
+    tone: str
+    is_live: bool
+    result: str
+    by: User | None
+    job: Job | None  # while it runs
+
+
+def lines(project: Project, *, before: int | None) -> tuple[list[Line], int | None]:
+    """A page of evaluations, the newest first, and the number that the next page starts below; None: the last page."""
+    found = project.evaluations.select_related("created_by").order_by("-number")
+    if before is not None:
+        found = found.filter(number__lt=before)
+    evaluations = list(found[: PAGE + 1])
+    more = len(evaluations) > PAGE
+    shown = evaluations[:PAGE]
+    jobs = _jobs(project, [evaluation.pk for evaluation in shown if evaluation.state in ACTIVE])
+    rows = selectors.rows_of(shown)
+    out = [
+        Line(row, TONES[State(row.state)], row.state == State.RUNNING, result(row), one.created_by, jobs.get(one.pk))
+        for one, row in zip(shown, rows, strict=True)
+    ]
+    return out, shown[-1].number if more else None
+
+
+def _jobs(project: Project, ids: Sequence[int]) -> dict[int, Job]:
+    """The newest job of each evaluation."""
+    rows = project.jobs.filter(kind="evaluation", subject_id__in=ids).order_by("pk")
+    return {job.subject_id: job for job in rows if job.subject_id is not None}
+
+
+def result(row: selectors.Row) -> str:
+    """What came out, in words; empty while it runs."""
+    if row.state == State.DONE:
+        if row.recommended:
+            return f"{row.recommended} can take over"
+        return f"Keep {row.baseline}: {RESULTS.get(row.reason, row.reason.replace('_', ' '))}"
+    return "" if row.state in ACTIVE else row.message
+
+
+# ------------------------------------------------------------------------------------------------ one evaluation
+@dataclass(frozen=True)
+class Stage:
+    """One of the steps of a run; state: done, now, or empty when it is still to come."""
+
+    title: str
+    text: str
+    state: str
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """A candidate in the table, with its interval as a bar where it was measured."""
+
+    arm: Arm
+    color: str
+    tone: str
+    is_live: bool
+    is_leader: bool
+    bar: charts.Range | None
+    note: str
+
+
+@dataclass(frozen=True)
+class JudgeRow:
+    """A judge model with its rubrics, and how its verdicts fared."""
+
+    model: str
+    rubrics: str
+    is_exact: bool
+    scored: int
+    unscored: int
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a run is: its stages, the step at hand, and what was counted."""
+
+    stages: list[Stage]
+    job: Job | None
+    seen_at: datetime | None
+    answered: int
+    failed: int
+    missing: int
+    scored: int
+    unscored: int
+    failures: list[selectors.Tally]
+
+
+@dataclass(frozen=True)
+class Sight:
+    """All that the page of one evaluation shows."""
+
+    evaluation: Evaluation
+    found: Detail
+    baseline: Arm | None
+    question: str
+    tone: str
+    is_active: bool
+    can_pause: bool
+    can_resume: bool
+    can_cancel: bool
+    progress: Progress
+    spend_bar: plots.SpendBar
+    rows: list[CandidateRow]
+    margin: float | None
+    looks: charts.Chart | None
+    trade_off: charts.Chart | None
+    judges: list[JudgeRow]
+
+
+def sight(evaluation: Evaluation) -> Sight:
+    """One evaluation as it stands now."""
+    found = selectors.detail(evaluation)
+    baseline = next((arm for arm in found.arms if arm.position == 0), None)
+    margin = dict(found.policy.get("margins", [])).get("quality")
+    looks = list(evaluation.looks.order_by("-ranking", "prompts"))
+    is_active = evaluation.state in ACTIVE
+    return Sight(
+        evaluation=evaluation,
+        found=found,
+        baseline=baseline,
+        question=question(found, evaluation.project.name),
+        tone=TONES[State(evaluation.state)],
+        is_active=is_active,
+        can_pause=is_active,
+        can_resume=evaluation.state in RESUMABLE,
+        can_cancel=is_active or evaluation.state in RESUMABLE,
+        progress=_progress(evaluation, found),
+        spend_bar=_spend_bar(found),
+        rows=_candidate_rows(found, looks, margin=margin),
+        margin=margin,
+        looks=_looks_chart(found, looks, baseline=baseline),
+        trade_off=_trade_off(found, baseline, margin=margin),
+        judges=_judge_rows(found),
+    )
+
+
+def question(found: Detail, agent: str) -> str:
+    """The headline: the question while it is open, the answer when it is there."""
+    row = found.row
+    if row.state == State.DONE and row.recommended:
+        return f"{row.recommended} can take over from {row.baseline}"
+    if row.state == State.DONE:
+        return result(row)
+    return f"Which model serves {agent} better than {row.baseline}?"
+
+
+# ------------------------------------------------------------------------------------------------ progress and spend
+def _progress(evaluation: Evaluation, found: Detail) -> Progress:
+    job = evaluation.project.jobs.filter(pk=found.job).first() if found.job else None
+    tried = [arm for arm in found.arms if arm.position]
+    return Progress(
+        stages=_stages(evaluation, found, tried),
+        job=job if job and job.state in (Job.State.QUEUED, Job.State.RUNNING) else None,
+        seen_at=job.heartbeat_at if job else None,
+        answered=sum(arm.answered for arm in tried),
+        failed=sum(arm.failed for arm in tried),
+        missing=sum(arm.missing for arm in tried),
+        scored=sum(seat.scored for seat in found.judges),
+        unscored=sum(seat.unscored for seat in found.judges),
+        failures=found.tallies,
+    )
+
+
+def _stages(evaluation: Evaluation, found: Detail, tried: Sequence[Arm]) -> list[Stage]:
+    """Sampled, ranked (where there is more than one candidate), trying, result."""
+    is_over = evaluation.state == State.DONE
+    arm = next((arm for arm in tried if arm.state == Candidate.State.TRYING), None)
+    prompts = min(found.row.limit, found.population.get("replayable") or 0)
+    has_begun = arm is not None or is_over
+    stages = [Stage("Sampled", f"{count(prompts)} prompts, seed {found.row.seed}", "done")]
+    if len(tried) > 1:
+        text = f"{len(tried)} candidates on {found.policy.get('screen', 20)} prompts"
+        stages.append(Stage("Ranked" if has_begun else "Ranking", text, "done" if has_begun else "now"))
+    title = f"Trying {arm.name}" if arm else "Tried" if is_over else "Trying the best"
+    at_most = f"at most {count(found.row.limit)} prompts each"
+    state = "done" if is_over else "now" if arm or len(tried) == 1 else ""
+    stages.append(Stage(title, at_most, state))
+    last = "an answer stands" if is_over else "at the first pass, or at the limit"
+    stages.append(Stage("Result", last, "done" if is_over else ""))
+    return stages
+
+
+def _spend_bar(found: Detail) -> plots.SpendBar:
+    low, high = (found.forecast.get(name) for name in ("cost_low_nanousd", "cost_high_nanousd"))
+    return plots.spend(
+        float(found.spend.total_usd),
+        cap_usd=float(found.spend.cap_usd),
+        low_usd=None if low is None else low / NANO,
+        high_usd=None if high is None else high / NANO,
+    )
+
+
+# ------------------------------------------------------------------------------------------------ candidates
+def _candidate_rows(found: Detail, looks: Sequence[Look], *, margin: float | None) -> list[CandidateRow]:
+    colors = charts.series(arm.name for arm in found.arms)
+    tried = [arm for arm in found.arms if arm.position]
+    qualities = [arm.quality for arm in tried if arm.quality]
+    ends = [end for quality in qualities for end in (quality.low, quality.high)]
+    scale = charts.Scale.of(ends, edge=-(margin or 0.0))
+    codes = {row["candidate"]: row["code"] for row in (found.outcome or {}).get("candidates", [])}
+    leader = (found.outcome or {}).get("leader")
+    return [
+        CandidateRow(
+            arm=arm,
+            color=colors[arm.name],
+            tone=ARM_TONES.get(Candidate.State(arm.state), "open"),
+            is_live=arm.state == Candidate.State.TRYING and found.row.state == State.RUNNING,
+            is_leader=arm.id == leader,
+            bar=_bar(arm, scale, _bound(arm, looks)),
+            note=_note(arm, codes.get(arm.id, "")),
+        )
+        for arm in tried
+    ]
+
+
+def _bound(arm: Arm, looks: Sequence[Look]) -> float | None:
+    """The bound of quality at the last look that could show anything."""
+    own = [look for look in looks if look.candidate_id == arm.id and not look.ranking]
+    seen = [found for found in (condition(look, "quality") for look in own) if found]
+    return next((found["bound"] for found in reversed(seen) if found["bound"] is not None), None)
+
+
+def condition(look: Look, metric: str) -> Mapping[str, Any] | None:
+    """The guard on a metric at a look; None: the look knows nothing of it."""
+    return next((one for one in look.conditions if one["metric"] == metric and one["kind"] == "margin"), None)
+
+
+def _bar(arm: Arm, scale: charts.Scale, bound: float | None) -> charts.Range | None:
+    quality = arm.quality
+    if quality is None or quality.estimate is None or quality.low is None or quality.high is None:
+        return None
+    said = (plots.spoken(quality.estimate), plots.spoken(quality.low), plots.spoken(quality.high))
+    tone = "ok" if arm.state == Candidate.State.PASSED else "warn" if bound is not None else "ctx"
+    return charts.range_bar(
+        f"{arm.name}: {said[0]}, interval {said[1]} to {said[2]}", scale,
+        estimate=quality.estimate, low=quality.low, high=quality.high, bound=bound, tone=tone,
+    )  # fmt: skip
+
+
+def _note(arm: Arm, code: str) -> str:
+    """Why a candidate stopped, and what went wrong with its calls."""
+    said = [RESULTS[code]] if code in RESULTS else []
+    if arm.refused:
+        said.append(f"refused {arm.refused} of {arm.prompts} calls")
+    if arm.failed:
+        said.append(f"failed {arm.failed}")
+    if arm.missing:
+        said.append(f"{arm.missing} could not be asked")
+    return "; ".join(said)
+
+
+# ------------------------------------------------------------------------------------------------ figures
+def _looks_chart(found: Detail, looks: Sequence[Look], *, baseline: Arm | None) -> charts.Chart | None:
+    """The looks at the candidate being tried, or at the leader; the ranking is no look, it costs no error."""
+    leader = (found.outcome or {}).get("leader")
+    trying = next((arm.id for arm in found.arms if arm.state == Candidate.State.TRYING), None)
+    shown = leader or trying
+    own = [look for look in looks if look.candidate_id == shown and not look.ranking]
+    seen = [(look, known) for look in own if (known := condition(look, "quality"))]
+    arm = next((arm for arm in found.arms if arm.id == shown), None)
+    if not seen or arm is None or baseline is None:
+        return None
+    points = [
+        plots.LookPoint(
+            look.prompts, known["estimate"], known["low"], known["high"], bound=known["bound"], is_shown=known["shown"]
+        )
+        for look, known in seen
+        if known["estimate"] is not None and known["low"] is not None and known["high"] is not None
+    ]
+    if not points:
+        return None
+    return plots.looks(arm.name, baseline.name, points=points, bar=seen[0][1]["bar"])
+
+
+def _trade_off(found: Detail, baseline: Arm | None, *, margin: float | None) -> charts.Chart | None:
+    """Cost of every measured model against its quality difference: candidates saw different prompts."""
+    leader = (found.outcome or {}).get("leader")
+    points = [
+        plots.ModelPoint(
+            arm.name, float(arm.cost_per_1000_usd), arm.quality.estimate, quality_low=arm.quality.low,
+            quality_high=arm.quality.high, prompts=arm.quality.prompts, is_leader=arm.id == leader,
+        )
+        for arm in found.arms
+        if arm.quality and arm.quality.estimate is not None and arm.cost_per_1000_usd
+    ]  # fmt: skip
+    if not points or baseline is None or not baseline.cost_per_1000_usd:
+        return None
+    own = plots.ModelPoint(
+        baseline.name, float(baseline.cost_per_1000_usd), 0.0, prompts=baseline.prompts, is_baseline=True
+    )
+    return plots.trade_off(
+        [own, *points],
+        colors=charts.series(arm.name for arm in found.arms),
+        lowest=None if margin is None else -margin,
+        is_difference=True,
+        note=f"quality difference to {baseline.name}; upright lines: 95\u202f% interval",
+    )
+
+
+# ------------------------------------------------------------------------------------------------ judges
+def _judge_rows(found: Detail) -> list[JudgeRow]:
+    models = sorted({seat.model for seat in found.judges})
+    rows = []
+    for model in models:
+        seats = [seat for seat in found.judges if seat.model == model]
+        rows.append(
+            JudgeRow(
+                model=model,
+                rubrics=", ".join(_rubric(seat) for seat in seats),
+                is_exact=all(seat.exact for seat in seats),
+                scored=sum(seat.scored for seat in seats),
+                unscored=sum(seat.unscored for seat in seats),
+            )
+        )
+    return rows
+
+
+def _rubric(seat: selectors.JudgeSeat) -> str:
+    return seat.rubric if seat.repeats == 1 else f"{seat.rubric} {seat.repeats} times"

@@ -1,0 +1,136 @@
+"""Pages of evaluations: the list, a new one, one of them, and what a member may do to it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from agentopt.lib import htmx, money
+from agentopt.lib.errors import Conflict, GatewayError, Invalid
+from evaluation import pages, planning, proposals, selectors, services
+from evaluation.forms import EvaluationForm, ResumeForm
+from evaluation.models import Evaluation
+from projects import access
+from projects import services as projects
+from projects.models import Project, Role
+
+
+@login_required
+@require_GET
+def listing(request: HttpRequest, slug: str) -> HttpResponse:
+    """All evaluations of a project, the newest first."""
+    project = access.project_for(request.user, slug)
+    before = request.GET.get("before", "")
+    lines, older = pages.lines(project, before=int(before) if before.isascii() and before.isdigit() else None)
+    context = {
+        "project": project,
+        "lines": lines,
+        "older": older,
+        "before": before,
+        "may_work": access.may(request.user, project, Role.MEMBER),
+        "is_live": any(line.job for line in lines),
+    }
+    return htmx.render(request, "evaluation/list.html", context, part="table")
+
+
+# ------------------------------------------------------------------------------------------------ a new one
+@login_required
+@require_http_methods(["GET", "POST"])
+def create(request: HttpRequest, slug: str) -> HttpResponse:
+    """Choose and see what it would take (GET), or start it (POST)."""
+    project = access.project_for(request.user, slug, Role.MEMBER)
+    given = request.POST if request.method == "POST" else request.GET
+    form = EvaluationForm(given) if given else EvaluationForm(initial=_defaults(project))
+    is_sound = not form.is_bound or form.is_valid()
+    if request.method == "POST" and is_sound:
+        try:
+            return htmx.redirect(request, _start(request, project, form))
+        except Invalid as error:
+            htmx.refuse(form, error)
+            is_sound = False
+        except (Conflict, GatewayError):
+            is_sound = False  # the proposal meets the same, and says the way out
+    proposal = proposals.propose(project, form.request(), now=timezone.now())
+    if proposal.problem is not None and request.method != "POST":
+        htmx.refuse(form, proposal.problem)
+    context = {"project": project, "form": form, "proposal": proposal, "plan": proposal.plan, "is_sound": is_sound}
+    status = 422 if request.method == "POST" else 200
+    return htmx.render(request, "evaluation/create.html", context, part="summary", status=status)
+
+
+def _defaults(project: Project) -> dict[str, Any]:
+    effective = projects.effective(project)
+    cap = money.usd(effective.max_evaluation_cost_nanousd)
+    return {"sample": effective.replay_sample_size, "seed": planning.SEED, "max_cost_usd": f"{cap:.2f}"}
+
+
+def _start(request: HttpRequest, project: Project, form: EvaluationForm) -> Evaluation:
+    by = access.person(request.user)
+    evaluation = services.open_evaluation(
+        project, form.request(), by=by, gateway=proposals.gateway_of(project), now=timezone.now()
+    )
+    services.start(evaluation, by)
+    return evaluation
+
+
+# ------------------------------------------------------------------------------------------------ one
+@login_required
+@require_GET
+def detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """One evaluation; while it runs its page asks for the part that changes."""
+    project = access.project_for(request.user, slug)
+    evaluation = selectors.named(project, number)
+    response = _show(request, project, evaluation)
+    if htmx.wants_part(request) and evaluation.state not in pages.ACTIVE:
+        response["HX-Refresh"] = "true"  # figures and actions outside the part change with the end, too
+    return response
+
+
+def _show(
+    request: HttpRequest, project: Project, evaluation: Evaluation, *, form: ResumeForm | None = None
+) -> HttpResponse:
+    may_work = access.may(request.user, project, Role.MEMBER)
+    context = {
+        "project": project,
+        "evaluation": evaluation,
+        "sight": pages.sight(evaluation),
+        "may_work": may_work,
+        "form": form or ResumeForm(evaluation),
+    }
+    return htmx.render(request, "evaluation/detail.html", context, part="live", status=422 if form else 200)
+
+
+@login_required
+@require_POST
+def pause(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Stop sending calls; it can be resumed."""
+    evaluation = selectors.named(access.project_for(request.user, slug, Role.MEMBER), number)
+    services.pause(evaluation, access.person(request.user))
+    messages.success(request, "Paused. Calls in flight are stored; nothing more is sent.")
+    return htmx.redirect(request, evaluation)
+
+
+@login_required
+@require_POST
+def resume(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Go on where it stopped, with a higher cap where one is given."""
+    project = access.project_for(request.user, slug, Role.MEMBER)
+    evaluation = selectors.named(project, number)
+    form = ResumeForm(evaluation, request.POST)
+    if not form.is_valid():
+        return _show(request, project, evaluation, form=form)
+    services.resume(evaluation, access.person(request.user), max_cost_usd=form.cleaned_data["max_cost_usd"])
+    return htmx.redirect(request, evaluation)
+
+
+@login_required
+@require_POST
+def cancel(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """End it for good."""
+    evaluation = selectors.named(access.project_for(request.user, slug, Role.MEMBER), number)
+    services.cancel(evaluation, access.person(request.user))
+    messages.success(request, "Cancelled. Answers and verdicts that were paid are kept and reused.")
+    return htmx.redirect(request, evaluation)
