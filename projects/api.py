@@ -179,6 +179,15 @@ class JobCancelView(ApiView):
         return Response(JobOut(job).data, status=202)
 
 
+class JobRetryView(ApiView):
+    """Queue a failed or cancelled job again; it goes on where it stopped."""
+
+    @extend_schema(operation_id="retry_job", request=None, responses={202: JobOut})
+    def post(self, request: Request, pk: int) -> Response:
+        job = jobs.retry(access.job_for(request.user, pk, Role.MEMBER))
+        return Response(JobOut(job).data, status=202)
+
+
 urlpatterns: list[URLPattern] = [
     path("projects", ProjectsView.as_view(), name="api-projects"),
     path("projects/<slug:project_id>", ProjectDetailView.as_view(), name="api-project"),
@@ -188,4 +197,5 @@ urlpatterns: list[URLPattern] = [
     path("tokens/<int:pk>", PersonalTokenView.as_view(), name="api-token"),
     path("jobs/<int:pk>", JobView.as_view(), name="api-job"),
     path("jobs/<int:pk>/cancel", JobCancelView.as_view(), name="api-job-cancel"),
+    path("jobs/<int:pk>/retry", JobRetryView.as_view(), name="api-job-retry"),
 ]
