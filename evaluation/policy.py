@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Sequence
 
-from evaluation.statistics.policy import Policy
+from evaluation.statistics.policy import Policy, prior_after
 from projects.values import GUARDS, METRICS, Effective, Goal
 
 # Least mean of each limit's level. The levels carry the names of the goal's limits; those of latency and cost are made
@@ -10,7 +10,6 @@ from projects.values import GUARDS, METRICS, Effective, Goal
 LEAST_LATENCY_SHARE = 0.95
 LEAST_COST_LEVEL = 0.5
 JUDGE_SD = 0.025  # until a panel has an accuracy card that says it fits
-REPEATS_COUNTED = 3
 
 
 def goal_policy(
@@ -34,7 +33,7 @@ def goal_policy(
     limits = {"latency_p95_s": LEAST_LATENCY_SHARE, "cost_per_call_usd": LEAST_COST_LEVEL}
     base = Policy()
     assert isinstance(base.prior, float)  # noqa: S101  # the default is one number
-    priors = tuple(halved(base.prior, times=n) for n in fruitless)
+    priors = tuple(prior_after(base.prior, n) for n in fruitless)
     return Policy(
         threshold=effective.confidence_threshold,
         prior=priors if any(fruitless) else base.prior,
@@ -50,9 +49,3 @@ def goal_policy(
         disagreement=effective.judge_disagreement_threshold,
         seed=seed,
     )
-
-
-def halved(prior: float, *, times: int) -> float:
-    """A prior whose odds are halved so many times, three at most."""
-    odds = prior / (1 - prior) * 0.5 ** min(times, REPEATS_COUNTED)
-    return odds / (1 + odds)

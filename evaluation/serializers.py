@@ -43,8 +43,7 @@ class ResumeIn(_Out):
 class EvaluationOut(_Out):
     """One evaluation in a list; null: not known or not there yet."""
 
-    id = serializers.IntegerField()
-    number = serializers.IntegerField()
+    id = serializers.IntegerField(source="number", help_text="number within the project, as the page shows it")
     url = serializers.SerializerMethodField()
     state = serializers.ChoiceField(choices=Evaluation.State.choices)
     reason = serializers.CharField(help_text="code of the outcome, or of why it stopped")

@@ -46,7 +46,7 @@ def open_evaluation(
     order = sampling.order([p.use_case for p in prompts], [p.conversation for p in prompts], seed=planned.seed)
     drawn = [prompts[i] for i in order[: planned.limit]]
     with transaction.atomic():
-        Project.objects.select_for_update().get(pk=project.pk)  # one at a time: the number
+        Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # one at a time: the number
         number = (project.evaluations.aggregate(last=Max("number"))["last"] or 0) + 1
         evaluation = Evaluation.objects.create(
             project=project,

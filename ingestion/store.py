@@ -169,7 +169,7 @@ def _store(job: _Import, parsed: list[_Parsed]) -> values.Imported:
     costs = [_cost(job.prices, row.record) for row in read if row.record is not None]  # before the write lock is taken
     with transaction.atomic():
         # one writer a project: batch numbers and versions are counted up. SQLite has one writer in all.
-        Project.objects.select_for_update().get(pk=job.project.pk)
+        Project.objects.select_for_update(no_key=True).get(pk=job.project.pk)
         versions = _versions(job.project, read)
         added = [(row, version, cost) for row, version, cost in zip(read, versions, costs, strict=True) if version]
         new_asides = _new_asides(job, asides)

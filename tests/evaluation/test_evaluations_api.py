@@ -55,7 +55,7 @@ def test_a_new_evaluation_is_accepted_with_a_job_to_poll(ready: Project, member:
 
     found = answer.json()
     assert answer.status_code == 202
-    assert found["evaluation"]["number"] == 1
+    assert found["evaluation"]["id"] == 1
     assert found["job"]["url"].startswith("/api/v1/jobs/")
     assert ready.evaluations.get().created_by == member
 
@@ -67,7 +67,7 @@ def test_a_list_and_one_evaluation_are_read_by_number(ready: Project, sandbox: S
     listed = client.get(f"/api/v1/evaluations/{ready.slug}").json()
     one = client.get(f"/api/v1/evaluations/{ready.pk}/{evaluation.number}").json()
 
-    assert [row["number"] for row in listed["items"]] == [1]
+    assert [row["id"] for row in listed["items"]] == [1]
     assert listed["items"][0]["url"] == f"/api/v1/evaluations/{ready.slug}/1"
     assert [arm["state"] for arm in one["arms"]] == ["baseline", "waiting"]
     assert one["arms"][0]["prompts"] == 30
