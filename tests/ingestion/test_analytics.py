@@ -95,6 +95,14 @@ def test_means_by_model_and_day_are_those_of_pandas(agent: Project) -> None:
     )
 
 
+def test_hours_are_in_utc(agent: Project) -> None:
+    keep(agent, portkey_row(1, created_at="2026-01-02T00:30:00+02:00"))
+
+    found = ask(agent, kind="aggregation", metric="calls", group_by=["hour", "day"])
+
+    assert found["rows"][0]["group"] == {"hour": "2026-01-01T22:00Z", "day": "2026-01-01"}
+
+
 def test_rates_leave_out_what_is_not_known(agent: Project) -> None:
     fill(agent)
 

@@ -54,7 +54,7 @@ def test_a_changed_row_becomes_the_next_version_and_reads_see_the_newest(agent: 
     append(agent, portkey_row(1, metadata={"feedback": "good"}), portkey_row(1, metadata={"feedback": "bad"}))
 
     assert list(LogRecord.objects.order_by("version").values_list("version", flat=True)) == [1, 2, 3]
-    assert agent.logs.all().newest().get().metadata == {"feedback": "bad"}  # type: ignore[attr-defined]
+    assert agent.logs.all().newest().get().metadata == {"feedback": "bad"}
 
 
 def test_injected_headers_and_unknown_fields_are_no_change(agent: Project) -> None:
