@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 Evidence = Mapping[str, Any]
+NOTICEABLE = 0.005  # shares below it would be said as 0 %
 
 
 def share(value: float, *, digits: int = 0) -> str:
@@ -73,11 +74,11 @@ def _what_changes(evidence: Evidence) -> list[str]:
         interval = f"{signed(quality['low'])} to {signed(quality['high'])}"
         out.append(f"Quality of {leader} differs by {signed(quality['estimate'])} ({interval}).")
     cost = evidence["estimates"].get("cost")
-    if cost is not None:
+    if cost is not None and abs(cost["estimate"]) >= NOTICEABLE:
         word = "less" if cost["estimate"] >= 0 else "more"
         out.append(f"It costs {share(abs(cost['estimate']))} {word}.")
     latency = evidence["estimates"].get("latency")
-    if latency is not None:
+    if latency is not None and abs(latency["estimate"]) >= NOTICEABLE:
         word = "faster" if latency["estimate"] >= 0 else "slower"
         out.append(f"It is {share(abs(latency['estimate']))} {word} on average.")
     return out

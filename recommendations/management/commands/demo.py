@@ -95,7 +95,7 @@ class Command(BaseCommand):
             raise CommandError(f"Not as expected: {', '.join(wrong)}. See {settings.DATA_DIR / 'demo.log'}.")
 
     def _run(self, children: Children, *, password: str, say: Any) -> list[demonstration.Outcome]:
-        sandbox = children.start("sandbox", "--port", "0", "--json", piped=True)
+        sandbox = children.start("sandbox", "--port", "0", "--latency-ms", "30", "--json", piped=True)
         assert sandbox.stdout is not None  # noqa: S101
         line = sandbox.stdout.readline()
         if not line:
