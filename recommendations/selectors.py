@@ -47,7 +47,10 @@ def decision_of(recommendation: Recommendation) -> Decision | None:
 
 def state_of(recommendation: Recommendation, *, now: datetime) -> str:
     """`new`, what was decided, or `out of date`."""
-    decision = decision_of(recommendation)
+    return _state(recommendation, decision_of(recommendation), now=now)
+
+
+def _state(recommendation: Recommendation, decision: Decision | None, *, now: datetime) -> str:
     if decision is not None and not (decision.until and decision.until <= now):
         return decision.kind
     return "out of date" if recommendation.expires_at <= now else "new"
@@ -117,4 +120,34 @@ def page(recommendation: Recommendation, *, now: datetime) -> Page:
         decision=decision_of(recommendation),
         decisions=list(recommendation.decisions.select_related("by").order_by("-pk")),
         previews={pk: preview or "" for pk, preview in bodies},
+    )
+
+
+@dataclass(frozen=True)
+class Row:
+    """One recommendation in a list. Money in US dollars a month; None: not known."""
+
+    recommendation: Recommendation
+    headline: str
+    state: str
+    threshold: float
+    saving_usd: float | None
+    decision: Decision | None
+
+
+def listing(project: Project, *, now: datetime, limit: int = 100) -> list[Row]:
+    """Recommendations of a project, the newest first."""
+    rows = project.recommendations.select_related("evaluation", "project").prefetch_related("decisions__by")
+    return [_row(row, now=now) for row in rows.order_by("-pk")[:limit]]
+
+
+def _row(recommendation: Recommendation, *, now: datetime) -> Row:
+    decision = max(recommendation.decisions.all(), key=lambda one: one.pk, default=None)
+    return Row(
+        recommendation=recommendation,
+        headline=explain.headline(recommendation.evidence),
+        state=_state(recommendation, decision, now=now),
+        threshold=recommendation.evidence["outcome"]["threshold"],
+        saving_usd=(recommendation.evidence.get("saving") or {}).get("saving_usd"),
+        decision=decision,
     )

@@ -1,0 +1,274 @@
+"""The overview page: what needs a person, and the numbers of a window of logs. Reads only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+
+from agentopt.lib.money import NANO
+from evaluation import selectors as evaluations
+from evaluation.models import Evaluation
+from ingestion import analytics
+from ingestion.analytics import AnalyticsRequest, Slice, Summary
+from ingestion.models import Batch, SetAside
+from projects import supervisor
+from projects.models import Job, Project
+from recommendations import explain, selectors
+from recommendations.models import Recommendation
+from recommendations.overview_plots import Bucket, Span
+
+RANGES: Mapping[str, timedelta | None] = {
+    "24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30), "all": None,
+}  # fmt: skip
+DEFAULT = "30d"
+STOPPED_AFTER = timedelta(minutes=2)
+LONGEST = 120  # buckets of a chart; a longer log shows its newest ones
+WORKING = (Evaluation.State.QUEUED, Evaluation.State.RUNNING)
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What must have happened before the first recommendation, in order."""
+
+    logs: bool
+    connection: bool
+    judges: bool
+    evaluation: bool
+    recommendation: bool
+
+    @property
+    def done(self) -> int:
+        """How many are done."""
+        return sum((self.logs, self.connection, self.judges, self.evaluation, self.recommendation))
+
+
+@dataclass(frozen=True)
+class Advice:
+    """The newest recommendation in a line. Money in US dollars a month."""
+
+    row: Recommendation
+    state: str
+    headline: str
+    confidence: float | None
+    saving_usd: float | None
+
+
+@dataclass(frozen=True)
+class Logs:
+    """The newest batch and what could not be read."""
+
+    batch: Batch | None
+    set_aside: int
+    reasons: Sequence[SetAside]
+
+
+@dataclass(frozen=True)
+class ModelRow:
+    """One model of the window with its share of the known spend."""
+
+    figures: Slice
+    share: float | None
+
+    @property
+    def bar(self) -> str:
+        """Length of the bar of its share."""
+        return f"{100 * (self.share or 0):.1f}%"
+
+    @property
+    def why(self) -> dict[str, str]:
+        """Why a figure is unknown or covers only some calls; empty where nothing lacks."""
+        return {name: self.figures.missing.get(name, "") for name in ("cost", "latency", "refused")}
+
+    @property
+    def per_1000_usd(self) -> float | None:
+        """US dollars per 1,000 calls, of those whose cost is known."""
+        found = self.figures
+        return None if found.cost_nanousd is None else found.cost_nanousd / found.n_cost * 1000 / NANO
+
+
+@dataclass(frozen=True)
+class Overview:
+    """All that the overview shows; None: not known or not there."""
+
+    project: Project
+    chosen: str  # a key of RANGES
+    steps: Steps
+    advice: Advice | None
+    running: evaluations.Row | None
+    newest: evaluations.Row | None
+    without_recommendation: evaluations.Row | None  # finished, and none was made of it
+    worker_stopped: bool
+    worker_seen: datetime | None
+    summary: Summary | None  # None: no calls at all
+    span: Span | None  # None: no calls in the window
+    models: Sequence[ModelRow]
+    unpriced: Sequence[str]
+    logs: Logs
+
+    @property
+    def needs(self) -> int:
+        """How many lines wait for a person."""
+        gaps = self.summary is not None and (not self.steps.connection, not self.steps.judges)
+        lines = (
+            self.to_decide, self.running is not None, bool(self.unpriced), self.worker_stopped,
+            self.without_recommendation is not None, *(gaps or ()),
+        )  # fmt: skip
+        return sum(map(bool, lines))
+
+    @property
+    def to_decide(self) -> bool:
+        """Whether the newest recommendation waits for a decision."""
+        return self.advice is not None and self.advice.state == "new"
+
+
+def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
+    """The complete context of the overview of a project.
+
+    `chosen`: a key of RANGES; empty or unknown: 30 days, or all where those hold no call.
+    """
+    chosen, summary = _summary(project, chosen, now=now)
+    steps, recent = steps_of(project), evaluations.listing(project, limit=1)
+    span = _span(project, summary, chosen=chosen, now=now) if summary and summary.total.calls else None
+    seen = supervisor.last_seen()
+    return Overview(
+        project=project,
+        chosen=chosen,
+        steps=steps,
+        advice=_advice(project, now=now),
+        running=_running(project),
+        newest=recent[0] if recent else None,
+        without_recommendation=_unadvised(project),
+        worker_stopped=(seen is None or now - seen > STOPPED_AFTER) and _work_waits(project, now=now),
+        worker_seen=seen,
+        summary=summary,
+        span=span,
+        models=_models(summary),
+        # tokens and yet no cost: it lacks a price
+        unpriced=[one.key for one in summary.by_model if one.n_cost < one.n_tokens] if summary else [],
+        logs=_logs(project),
+    )
+
+
+def steps_of(project: Project) -> Steps:
+    """How far a project is on the way to its first recommendation."""
+    connection = project.connection
+    instance = bool(settings.PORTKEY_BASE_URL and settings.PORTKEY_API_KEY and not connection.base_url)
+    return Steps(
+        logs=project.logs.exists(),
+        connection=instance or bool(connection.base_url and connection.api_key),
+        judges=project.judges.filter(active=True).exists(),
+        evaluation=project.evaluations.filter(state=Evaluation.State.DONE).exists(),
+        recommendation=project.recommendations.exists(),
+    )
+
+
+def _advice(project: Project, *, now: datetime) -> Advice | None:
+    row = selectors.newest(project)
+    if row is None:
+        return None
+    return Advice(
+        row=row,
+        state=selectors.state_of(row, now=now),
+        headline=explain.headline(row.evidence),
+        confidence=row.confidence,
+        saving_usd=(row.evidence.get("saving") or {}).get("saving_usd"),
+    )
+
+
+def _running(project: Project) -> evaluations.Row | None:
+    found = evaluations.rows_of(list(project.evaluations.filter(state__in=WORKING).order_by("-number")[:1]))
+    return found[0] if found else None
+
+
+def _unadvised(project: Project) -> evaluations.Row | None:
+    """The newest finished evaluation if no recommendation was made of it, and none is being made."""
+    row = project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number").first()
+    if row is None or project.recommendations.filter(evaluation=row).exists():
+        return None
+    working = (Job.State.QUEUED, Job.State.RUNNING)
+    if project.jobs.filter(kind="recommendation", state__in=working).exists():
+        return None
+    return evaluations.rows_of([row])[0]
+
+
+def _work_waits(project: Project, *, now: datetime) -> bool:
+    waiting = project.jobs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
+    return waiting.filter(created_at__lt=now - timedelta(seconds=20)).exists()
+
+
+def _logs(project: Project) -> Logs:
+    aside = project.set_aside.order_by("-pk")
+    return Logs(project.batches.order_by("-number").first(), aside.count(), list(aside[:3]))
+
+
+# ------------------------------------------------------------------------------------------------ the window
+def _summary(project: Project, chosen: str, *, now: datetime) -> tuple[str, Summary | None]:
+    """The range in force, and the figures of its calls; None where there are no calls at all."""
+    if not project.logs.exists():
+        return chosen if chosen in RANGES else DEFAULT, None
+    asked = chosen if chosen in RANGES else DEFAULT
+    width = RANGES[asked]
+    found = analytics.summary(project, since=now - width if width else None)
+    if found.total.calls or chosen in RANGES:
+        return asked, found
+    return "all", analytics.summary(project)
+
+
+def _models(summary: Summary | None) -> list[ModelRow]:
+    if summary is None:
+        return []
+    known = sum(one.cost_nanousd or 0 for one in summary.by_model)
+    return [
+        ModelRow(one, None if one.cost_nanousd is None or not known else one.cost_nanousd / known)
+        for one in summary.by_model
+    ]
+
+
+def _span(project: Project, summary: Summary, *, chosen: str, now: datetime) -> Span:
+    """The charts' buckets from the first to the last call, in UTC."""
+    assert summary.first_at is not None  # noqa: S101 - there are calls
+    assert summary.last_at is not None  # noqa: S101
+    unit = "hour" if chosen == "24h" else "day"
+    step = timedelta(hours=1) if unit == "hour" else timedelta(days=1)
+    last = _floor(summary.last_at, unit)
+    places = max(1, (last - _floor(summary.first_at, unit)) // step + 1)
+    starts = [last - step * back for back in reversed(range(min(places, LONGEST)))]
+    found = {name: _by(project, request, unit) for name, request in _questions(unit, since=starts[0]).items()}
+    spend, status, latency = (found[name] for name in ("spend", "status", "latency"))
+    buckets = [
+        Bucket(
+            at=at,
+            spend={row["group"]["model"]: row["value"] for row in spend.get(at, [])},
+            calls={row["group"]["status"]: row["value"] for row in status.get(at, [])},
+            p50_s=latency[at][0]["values"]["0.5"] if at in latency else None,
+            p95_s=latency[at][0]["values"]["0.95"] if at in latency else None,
+        )
+        for at in starts
+    ]
+    return Span(unit, buckets, unfinished=last + step > now, models=[one.key for one in summary.by_model])
+
+
+def _floor(at: datetime, unit: str) -> datetime:
+    utc = at.astimezone(UTC).replace(minute=0, second=0, microsecond=0)
+    return utc if unit == "hour" else utc.replace(hour=0)
+
+
+def _questions(unit: str, *, since: datetime) -> dict[str, dict[str, Any]]:
+    common = {"since": since.isoformat(), "limit": 1000}
+    return {
+        "spend": {"kind": "aggregation", "metric": "cost", "aggregate": "sum", "group_by": [unit, "model"], **common},
+        "status": {"kind": "aggregation", "metric": "calls", "group_by": [unit, "status"], **common},
+        "latency": {"kind": "percentiles", "metric": "latency", "quantiles": [0.5, 0.95], "group_by": [unit], **common},
+    }
+
+
+def _by(project: Project, question: dict[str, Any], unit: str) -> dict[datetime, list[dict[str, Any]]]:
+    """The answer's rows by the beginning of their bucket."""
+    request: AnalyticsRequest = analytics.read(question)
+    out: dict[datetime, list[dict[str, Any]]] = {}
+    for row in analytics.answer(project, request)["rows"]:
+        at = datetime.fromisoformat(row["group"][unit])
+        out.setdefault(at if at.tzinfo else at.replace(tzinfo=UTC), []).append(row)
+    return out

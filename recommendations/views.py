@@ -1,0 +1,190 @@
+"""Pages: the overview of a project, its recommendations, one of them, and what a person decides about it."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.utils import timezone
+from django.views.decorators.http import require_POST, require_safe
+
+from agentopt.lib import charts, htmx
+from agentopt.lib.errors import Invalid
+from ingestion import selectors as logs
+from projects import access
+from projects.models import Project, Role
+from recommendations import conditions, explain, overview_plots, plots, sections, selectors, services
+from recommendations import overview as overviews
+from recommendations.forms import AcknowledgeForm, DismissForm, PostponeForm
+from recommendations.models import Recommendation
+
+DECISIONS = ("acknowledge", "postpone", "dismiss")
+
+
+@login_required
+@require_safe
+def overview(request: HttpRequest, slug: str) -> HttpResponse:
+    """What needs a person, and the numbers of a window of logs."""
+    project = access.project_for(request.user, slug)
+    seen = overviews.overview(project, now=timezone.now(), chosen=request.GET.get("range", ""))
+    colors = charts.series(logs.models_seen(project))
+    context = {
+        "project": project,
+        "seen": seen,
+        "ranges": [("24h", "Last 24 hours"), ("7d", "Last 7 days"), ("30d", "Last 30 days"), ("all", "All calls")],
+        "colors": colors,
+        "charts": _overview_charts(seen, colors),
+        "sparks": _sparks(seen),
+        "address": request.build_absolute_uri("/").rstrip("/"),
+        "may_work": access.may(request.user, project, Role.MEMBER),
+        "may_own": access.may(request.user, project, Role.OWNER),
+    }
+    return htmx.render(request, "recommendations/overview.html", context, part="steps")
+
+
+def _overview_charts(seen: overviews.Overview, colors: dict[str, str]) -> list[charts.Chart]:
+    if seen.span is None:
+        return []
+    return [overview_plots.spend(seen.span, colors), overview_plots.latency(seen.span), overview_plots.calls(seen.span)]
+
+
+def _sparks(seen: overviews.Overview) -> dict[str, str]:
+    if seen.span is None:
+        return {}
+    buckets = seen.span.buckets
+    spend = [None if None in b.spend.values() else sum(filter(None, b.spend.values())) for b in buckets]
+    found = {
+        "calls": overview_plots.spark([sum(b.calls.values()) for b in buckets]),
+        "spend": overview_plots.spark(spend),
+        "latency": overview_plots.spark([b.p95_s for b in buckets]),
+        "failed": overview_plots.spark([b.calls.get("failed", 0) for b in buckets]),
+        "refused": overview_plots.spark([b.calls.get("refused", 0) for b in buckets]),
+    }
+    return {name: path for name, path in found.items() if path}
+
+
+@login_required
+@require_safe
+def listing(request: HttpRequest, slug: str) -> HttpResponse:
+    """All recommendations of a project, the newest first."""
+    project = access.project_for(request.user, slug)
+    now = timezone.now()
+    context = {
+        "project": project,
+        "rows": selectors.listing(project, now=now),
+        "steps": overviews.steps_of(project),
+        "may_work": access.may(request.user, project, Role.MEMBER),
+    }
+    return htmx.render(request, "recommendations/list.html", context)
+
+
+@login_required
+@require_safe
+def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """One recommendation with all its evidence; `?decide=` shows a form in the page, for browsers without a script."""
+    project = access.project_for(request.user, slug)
+    recommendation = _of(project, pk)
+    asked = request.GET.get("decide", "")
+    return _detail(request, recommendation, asked=asked if asked in DECISIONS else "")
+
+
+def _of(project: Project, pk: int) -> Recommendation:
+    rows = project.recommendations.select_related("evaluation", "project")
+    found: Recommendation = get_object_or_404(rows, pk=pk)
+    return found
+
+
+def _detail(
+    request: HttpRequest,
+    recommendation: Recommendation,
+    *,
+    asked: str = "",
+    form: Form | None = None,
+    status: int = 200,
+) -> HttpResponse:
+    project, now, evidence = recommendation.project, timezone.now(), recommendation.evidence
+    may_work = access.may(request.user, project, Role.MEMBER)
+    forms = _forms(recommendation) | ({asked: form} if form else {})
+    context = {
+        "project": project,
+        "page": selectors.page(recommendation, now=now),
+        "evidence": evidence,
+        "verdict": sections.verdict(evidence),
+        "next_step": explain.next_step(evidence),
+        "tiles": sections.tiles(evidence),
+        "checks": conditions.table(evidence),
+        "charts": [chart for chart in (plots.trade(evidence), plots.looks(evidence)) if chart],
+        "candidates": sections.candidates(evidence),
+        "judges": sections.judge_models(evidence),
+        "left_out": sections.left_out(evidence),
+        "forms": forms,
+        "asked": asked if may_work else "",
+        "may_work": may_work,
+    }
+    return htmx.render(request, "recommendations/detail.html", context, status=status)
+
+
+def _forms(recommendation: Recommendation) -> dict[str, Form]:
+    now = timezone.now()
+    return {
+        "acknowledge": AcknowledgeForm(),
+        "postpone": PostponeForm(recommendation=recommendation, now=now),
+        "dismiss": DismissForm(),
+    }
+
+
+# ------------------------------------------------------------------------------------------------ what people do
+@login_required
+@require_POST
+def acknowledge(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Record that it will be followed."""
+    recommendation = _to_decide(request, slug, pk=pk)
+    form = AcknowledgeForm(request.POST)
+    return _decide(request, recommendation, name="acknowledge", form=form, service=services.acknowledge)
+
+
+@login_required
+@require_POST
+def postpone(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Put it off until a day."""
+    recommendation = _to_decide(request, slug, pk=pk)
+    form = PostponeForm(request.POST, recommendation=recommendation, now=timezone.now())
+    return _decide(request, recommendation, name="postpone", form=form, service=services.postpone)
+
+
+@login_required
+@require_POST
+def dismiss(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Record that it will not be followed, and why."""
+    recommendation = _to_decide(request, slug, pk=pk)
+    form = DismissForm(request.POST)
+    return _decide(request, recommendation, name="dismiss", form=form, service=services.dismiss)
+
+
+def _to_decide(request: HttpRequest, slug: str, *, pk: int) -> Recommendation:
+    return _of(access.project_for(request.user, slug, role=Role.MEMBER), pk)
+
+
+def _decide(
+    request: HttpRequest, recommendation: Recommendation, *, name: str, form: Form, service: Callable[..., Any]
+) -> HttpResponse:
+    if form.is_valid():
+        try:
+            decision = service(recommendation, by=access.person(request.user), now=timezone.now(), **form.cleaned_data)
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            messages.success(request, f"Recommendation {recommendation.pk} is {decision.kind}. Nothing was switched.")
+            return htmx.redirect(request, recommendation)
+    return _detail(request, recommendation, asked=name, form=form, status=422)
+
+
+@login_required
+@require_POST
+def generate(request: HttpRequest, slug: str) -> HttpResponse:
+    """Make the recommendation of the newest finished evaluation, or open the one it has."""
+    project = access.project_for(request.user, slug, role=Role.MEMBER)
+    return htmx.redirect(request, services.recommend(selectors.newest_finished(project), now=timezone.now()))
