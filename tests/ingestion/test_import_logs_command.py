@@ -60,6 +60,7 @@ def test_an_unknown_project_is_refused_with_what_exists(agent: Project, write_li
         (b'{"neither": 1}\n', "no log in a format"),
         (gzip.compress(b'{"request": {"messages": []}}\n' * 9)[:-8], "damaged"),
     ],
+    ids=["empty", "blank lines", "UTF-16", "no log", "damaged"],
 )
 def test_a_file_that_holds_no_logs_is_refused(agent: Project, tmp_path: Path, content: bytes, said: str) -> None:
     path = tmp_path / "logs.jsonl"
