@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 
 from agentopt.lib import money
+from agentopt.lib.forms import StyledForm
 from evaluation.models import Evaluation
 from evaluation.services import EvaluationRequest
 
@@ -99,3 +100,19 @@ class ResumeForm(forms.Form):
         if self._at_cap and (given is None or given <= self._cap):
             raise forms.ValidationError(f"It stopped at its cap of ${self._cap:.2f}: name a higher one.")
         return given
+
+
+class JudgesForm(StyledForm):
+    """The judge models of a project."""
+
+    models = forms.CharField(
+        label="Judge models",
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+        help_text="Names as the gateway takes them, one a line. Each is asked for correctness, safety, quality and "
+        "helpfulness. Empty: the judges of this instance.",
+    )
+
+    def names(self) -> list[str]:
+        """The names given, each once."""
+        return list(dict.fromkeys(name.strip() for name in self.cleaned_data["models"].splitlines() if name.strip()))

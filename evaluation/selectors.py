@@ -158,6 +158,11 @@ def listing(project: Project, *, limit: int = 50, before: int | None = None) -> 
     return rows_of(list(rows[:limit]))
 
 
+def active_judges(project: Project) -> list[str]:
+    """Gateway names of the project's own judges; empty: those of the instance judge."""
+    return sorted(set(project.judges.filter(active=True).values_list("model", flat=True)))
+
+
 def detail(evaluation: Evaluation) -> Detail:
     """Everything about an evaluation as it stands now."""
     arms = _arms(evaluation)

@@ -12,5 +12,6 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/", views.detail, name="detail"),
     path(f"{_PROJECT}/<int:number>/pause/", views.pause, name="pause"),
     path(f"{_PROJECT}/<int:number>/resume/", views.resume, name="resume"),
+    path("p/<slug:slug>/settings/judges/", views.judges, name="judges"),
     path(f"{_PROJECT}/<int:number>/cancel/", views.cancel, name="cancel"),
 ]

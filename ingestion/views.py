@@ -8,10 +8,12 @@ from django.views.decorators.http import require_POST, require_safe
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import AgentOptError
 from ingestion import analytics, plots, receipts, selectors, services
+from ingestion.analytics.requests import Filters
 from ingestion.forms import LogFilterForm
 from ingestion.gateway import open_gateway
+from ingestion.values import LogFilter
 from projects import access
-from projects.models import Role
+from projects.models import Project, Role
 
 PAGE = 50
 
@@ -26,7 +28,6 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
     wanted = selectors.read_filter(form.asked(now=timezone.now()))
     after = request.GET.get("after", "")
     page = selectors.logs(project, wanted, after=after or None, limit=PAGE)
-    summary = analytics.summary(project, wanted.since, wanted.until)
     context = {
         "project": project,
         "form": form,
@@ -36,13 +37,26 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
         "count": selectors.count(project, wanted),
         "any": bool(models),
         "colors": charts.series(models),
-        "chart": plots.calls(summary.by_day) if not after else None,
+        "chart": None if after else _strip(project, wanted),
         "filtered": any(request.GET.get(name) for name in form.fields),
         "sync": project.jobs.filter(kind="sync").order_by("-pk").first(),
         "set_aside": selectors.rows_set_aside(project)[:20],
         "simulated": project.connection.simulated,
     }
     return htmx.render(request, "ingestion/logs.html", context, part="results")
+
+
+def _strip(project: Project, wanted: LogFilter) -> charts.Chart | None:
+    """Calls by status over the list; None where the engine cannot ask for what the list is narrowed to."""
+    if wanted.words or wanted.trace:
+        return None
+    given = {"model": [wanted.model] if wanted.model else [], "status": [wanted.status] if wanted.status else []}
+    asked = analytics.AnalyticsRequest(
+        kind="aggregation", metric="failed", aggregate="count", group_by=("day",), limit=1000,
+        filters=Filters(model=tuple(given["model"]), status=tuple(given["status"])),  # type: ignore[arg-type]
+        since=wanted.since, until=wanted.until,
+    )  # fmt: skip
+    return plots.calls(analytics.answer(project, asked)["rows"])
 
 
 def _ignored(request: HttpRequest, form: LogFilterForm) -> list[str]:

@@ -7,13 +7,14 @@ from allauth.account.adapter import DefaultAccountAdapter
 from django import forms
 from django.http import HttpRequest
 
+from agentopt.lib import money
 from agentopt.lib.forms import StyledForm
 from projects import values
 from projects.access import SCOPES
-from projects.models import Privacy, Role
+from projects.models import Privacy, Project, Role
 
 
-class AccountAdapter(DefaultAccountAdapter):
+class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
     """People are invited; nobody signs up by themselves."""
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002
@@ -67,21 +68,6 @@ class ConnectionForm(StyledForm):
     )
 
 
-class JudgesForm(StyledForm):
-    """The judge models of a project."""
-
-    models = forms.CharField(
-        label="Judge models",
-        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
-        help_text="Names as the gateway takes them, one a line. Each is asked for correctness, safety, quality and "
-        "helpfulness. Two from different families are best.",
-    )
-
-    def names(self) -> list[str]:
-        """The names given, each once."""
-        return list(dict.fromkeys(name.strip() for name in self.cleaned_data["models"].splitlines() if name.strip()))
-
-
 class GoalForm(StyledForm):
     """What a project wants of a model: weights, margins, the least gain."""
 
@@ -116,6 +102,52 @@ class GoalForm(StyledForm):
             "margins": {**before.get("margins", {}), **margins},
             "min_gain": given["min_gain"],
         }
+
+
+class LimitsForm(StyledForm):
+    """What an evaluation may use; empty: the instance's setting."""
+
+    replay_sample_size = forms.IntegerField(
+        label="Sample size", required=False, help_text="At most three times as many prompts per candidate."
+    )
+    max_cost_usd = forms.DecimalField(
+        label="Cap per evaluation", required=False, min_value=0, max_value=1_000_000, decimal_places=2,
+        help_text="US dollars. A run stops before it would cost more.",
+    )  # fmt: skip
+    confidence_threshold = forms.FloatField(
+        label="Confidence needed", required=False, help_text="0.5 to 0.98; below it nothing is recommended."
+    )
+    judge_disagreement_threshold = forms.FloatField(
+        label="Judges may disagree by", required=False, help_text="0.01 to 1, on average."
+    )
+    allowed_providers = forms.CharField(
+        label="Providers that may receive prompts", required=False, widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="One a line. Empty: all.",
+    )  # fmt: skip
+    banned_models = forms.CharField(
+        label="Models never to be tried", required=False, widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Names as the gateway takes them, one a line.",
+    )  # fmt: skip
+
+    @staticmethod
+    def initial_of(project: Project) -> dict[str, Any]:
+        """The fields of a project's own settings."""
+        return {
+            "replay_sample_size": project.replay_sample_size,
+            "max_cost_usd": money.usd(project.max_evaluation_cost_nanousd),
+            "confidence_threshold": project.confidence_threshold,
+            "judge_disagreement_threshold": project.judge_disagreement_threshold,
+            "allowed_providers": "\n".join(project.allowed_providers),
+            "banned_models": "\n".join(project.banned_models),
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """What the service takes."""
+        given = dict(self.cleaned_data)
+        cap = given.pop("max_cost_usd")
+        for name in ("allowed_providers", "banned_models"):
+            given[name] = [line.strip() for line in given[name].splitlines() if line.strip()]
+        return {**given, "max_evaluation_cost_nanousd": None if cap is None else money.nanousd(cap)}
 
 
 class TokenForm(StyledForm):

@@ -11,6 +11,7 @@ urlpatterns = [
     path("projects/new/", views.create, name="create"),
     path("p/<slug:slug>/settings/", views.connection, name="settings"),
     path("p/<slug:slug>/settings/goal/", views.goal, name="goal"),
+    path("p/<slug:slug>/settings/limits/", views.limits, name="limits"),
     path("p/<slug:slug>/settings/tokens/", views.api_tokens, name="tokens"),
     path("p/<slug:slug>/settings/tokens/<int:pk>/revoke/", views.revoke_token, name="revoke-token"),
     path("p/<slug:slug>/settings/members/", views.members, name="members"),

@@ -5,14 +5,14 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import htmx
 from agentopt.lib.errors import AgentOptError, Invalid
 from projects import access, people, selectors, services, tokens
-from projects.forms import ConnectionForm, GoalForm, MemberForm, ProjectForm, SetupForm, TokenForm
+from projects.forms import ConnectionForm, GoalForm, LimitsForm, MemberForm, ProjectForm, SetupForm, TokenForm
 from projects.models import Project, Role, User
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -23,7 +23,7 @@ def setup(request: HttpRequest) -> HttpResponse:
     """Create the owner account, as long as nobody is here."""
     if not selectors.nobody_here():
         return redirect("account_login")
-    form = SetupForm(request.POST or None)
+    form = SetupForm(_given(request))
     if request.method == "POST" and form.is_valid():
         try:
             user = services.create_first_owner(form.cleaned_data["email"], form.cleaned_data["password"])
@@ -47,7 +47,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def create(request: HttpRequest) -> HttpResponse:
     """Create a project of one's own."""
-    form = ProjectForm(request.POST or None)
+    form = ProjectForm(_given(request))
     if request.method == "POST" and form.is_valid():
         try:
             project = services.create_project(
@@ -65,7 +65,7 @@ def connection(request: HttpRequest, slug: str) -> HttpResponse:
     """Where calls go: base URL and key."""
     project = _owned(request, slug)
     row = project.connection
-    form = ConnectionForm(request.POST or None, initial={"base_url": row.base_url})
+    form = ConnectionForm(_given(request), initial={"base_url": row.base_url})
     if request.method == "POST" and form.is_valid():
         try:
             services.connect(
@@ -86,7 +86,7 @@ def goal(request: HttpRequest, slug: str) -> HttpResponse:
     """What the project wants of a model."""
     project = _owned(request, slug)
     newest = services.goal_of(project)
-    form = GoalForm(request.POST or None, initial=GoalForm.initial_of(newest.value()))
+    form = GoalForm(_given(request), initial=GoalForm.initial_of(newest.value()))
     if request.method == "POST" and form.is_valid():
         try:
             stored = services.change_goal(project, form.terms(newest.terms), by=_person(request))
@@ -97,10 +97,24 @@ def goal(request: HttpRequest, slug: str) -> HttpResponse:
     return _section(request, project, "goal", form=form, goal=newest, limits=newest.value().limits)
 
 
+def limits(request: HttpRequest, slug: str) -> HttpResponse:
+    """What an evaluation of the project may use."""
+    project = _owned(request, slug)
+    form = LimitsForm(_given(request), initial=LimitsForm.initial_of(project))
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.change_project(project, form.changes(), by=_person(request))
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            return _saved(request, "Saved. The next evaluation keeps to it.", "projects:limits", slug)
+    return _section(request, project, "limits", form=form, effective=services.effective(project))
+
+
 def api_tokens(request: HttpRequest, slug: str) -> HttpResponse:
     """Tokens of the project; a new one is shown on this answer only."""
     project = _owned(request, slug)
-    form = TokenForm(request.POST or None)
+    form = TokenForm(_given(request))
     issued = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -125,7 +139,7 @@ def revoke_token(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 def members(request: HttpRequest, slug: str) -> HttpResponse:
     """People of the project; the first password of a new one is shown on this answer only."""
     project = _owned(request, slug)
-    form = MemberForm(request.POST or None)
+    form = MemberForm(_given(request))
     invited = None
     if request.method == "POST" and form.is_valid():
         try:
@@ -150,6 +164,11 @@ def remove_member(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 # ------------------------------------------------------------------------------------------------ shared
 def _owned(request: HttpRequest, slug: str) -> Project:
     return access.project_for(request.user, slug, role=Role.OWNER)
+
+
+def _given(request: HttpRequest) -> QueryDict | None:
+    """What a form was sent with; an empty form is one, too."""
+    return request.POST if request.method == "POST" else None
 
 
 def _person(request: HttpRequest) -> User:

@@ -61,9 +61,12 @@
     return layout;
   }
 
+  /* also when a drawer takes room beside a chart, which no event of the window tells */
+  const room = new ResizeObserver((entries) => entries.forEach(({ target }) => { if (target.clientWidth !== target.drawnAt) draw(target); }));
   function draw(el, _i, _all, paper) {
     const source = document.getElementById(el.dataset.figure);
     if (!source || !window.Plotly || !(paper || el.clientWidth)) return;      // in a hidden tab: drawn when shown
+    el.drawnAt = el.clientWidth; room.observe(el);
     const fig = el.figure = el.figure || JSON.parse(source.textContent);
     const narrow = (paper ? paper.width : el.clientWidth) < 420 && fig.narrow;
     const layout = { autosize: true, ...fig.layout, ...(narrow || {}), ...(paper || {}) };
@@ -185,8 +188,6 @@
     document.querySelectorAll("[data-tabs]").forEach(tabs);
     showTheme(); drawAll();
   });
-  let width = innerWidth;
-  addEventListener("resize", () => { if (innerWidth !== width) { width = innerWidth; drawAll(); } });
   /* paper: always light, and the width is the paper's, which no event tells */
   addEventListener("beforeprint", () => {
     const theme = root.dataset.theme; root.dataset.theme = "light";

@@ -25,7 +25,7 @@ ERROR_PAGES = {403: "403.html", 404: "404.html"}
 
 def wants_part(request: HttpRequest) -> bool:
     """Whether htmx asks for a part of the page, and not for the page itself."""
-    found = getattr(request, "htmx", None)
+    found: Any = getattr(request, "htmx", None)
     return bool(found) and not found.boosted and not found.history_restore_request
 
 

@@ -1,4 +1,4 @@
-"""Pages in a real Chromium: it fails on a breach of the CSP, on a script error and on a request that leaves the server."""
+"""Pages in a real Chromium: a breach of the CSP, a script error or a request that leaves the server fails the test."""
 
 import os
 import shutil
@@ -11,6 +11,7 @@ from django.test import Client
 from playwright.sync_api import Page
 
 from projects.models import User
+from tests.browser import checks
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # playwright's sync API keeps a loop running in this thread
 CHROMIUM = os.environ.get("AGENTOPT_CHROMIUM") or shutil.which("chromium")
@@ -78,3 +79,19 @@ def shot(page: Page) -> Callable[[str], None]:
             page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True, caret="initial")
 
     return take
+
+
+@pytest.fixture
+def as_owner(sign_in: Callable[[User], None], owner: User) -> None:
+    """The owner of the project is signed in."""
+    sign_in(owner)
+
+
+@pytest.fixture
+def inspect(page: Page, live_server: Any, shot: Callable[[str], None]) -> Callable[..., list[str]]:
+    """Open an address in both themes and at all widths; return what is wrong with it."""
+
+    def look(path: str, *, name: str) -> list[str]:
+        return checks.inspect(page, f"{live_server.url}{path}", name=name, shot=shot)
+
+    return look

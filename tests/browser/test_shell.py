@@ -10,12 +10,11 @@ from projects.models import Project, User
 from tests.browser import checks
 from tests.conftest import PASSWORD
 
-Shot = Callable[[str], None]
-SignIn = Callable[[User], None]
+Inspect = Callable[..., list[str]]
 
 
 def test_a_visitor_signs_in_and_sees_their_projects(
-    page: Page, live_server: Any, project: Project, owner: User, shot: Shot
+    page: Page, live_server: Any, project: Project, owner: User
 ) -> None:
     page.goto(live_server.url)
     page.get_by_label("E-mail").fill(owner.email)
@@ -26,23 +25,19 @@ def test_a_visitor_signs_in_and_sees_their_projects(
     expect(page.get_by_role("link", name="Support agent").first).to_be_visible()
 
 
-def test_sign_in_and_first_start_are_sound(page: Page, live_server: Any, transactional_db: None, shot: Shot) -> None:
-    wrong = checks.inspect(page, f"{live_server.url}/login/", name="signin", shot=shot)
-    wrong += checks.inspect(page, f"{live_server.url}/setup/", name="setup", shot=shot)
+def test_sign_in_and_first_start_are_sound(transactional_db: None, inspect: Inspect) -> None:
+    wrong = inspect("/login/", name="signin") + inspect("/setup/", name="setup")
 
     assert not wrong, checks.listed(wrong)
 
 
-def test_pages_of_projects_and_settings_are_sound(
-    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn, shot: Shot
-) -> None:
-    sign_in(owner)
+def test_pages_of_projects_and_settings_are_sound(project: Project, as_owner: None, inspect: Inspect) -> None:
     wrong = []
     for name in ("list", "create"):
-        wrong += checks.inspect(page, live_server.url + reverse(f"projects:{name}"), name=f"projects-{name}", shot=shot)
-    for name in ("settings", "goal", "tokens", "members"):
-        url = live_server.url + reverse(f"projects:{name}", args=[project.slug])
-        wrong += checks.inspect(page, url, name=f"settings-{name}", shot=shot)
+        wrong += inspect(reverse(f"projects:{name}"), name=f"projects-{name}")
+    for name in ("settings", "goal", "limits", "tokens", "members"):
+        wrong += inspect(reverse(f"projects:{name}", args=[project.slug]), name=f"settings-{name}")
+    wrong += inspect(reverse("evaluation:judges", args=[project.slug]), name="settings-judges")
 
     assert not wrong, checks.listed(wrong)
 
@@ -63,9 +58,8 @@ def test_axe_finds_planted_faults(page: Page, live_server: Any, transactional_db
 
 
 def test_the_theme_is_kept_in_a_cookie_that_the_server_reads(
-    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn
+    page: Page, live_server: Any, project: Project, as_owner: None
 ) -> None:
-    sign_in(owner)
     page.goto(live_server.url)
     page.get_by_role("button", name="Dark theme").click()
 
@@ -76,9 +70,8 @@ def test_the_theme_is_kept_in_a_cookie_that_the_server_reads(
 
 
 def test_single_keys_lead_about_and_can_be_switched_off(
-    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn
+    page: Page, live_server: Any, project: Project, as_owner: None
 ) -> None:
-    sign_in(owner)
     page.goto(live_server.url + reverse("projects:settings", args=[project.slug]))
 
     page.keyboard.press("g")
@@ -94,9 +87,8 @@ def test_single_keys_lead_about_and_can_be_switched_off(
 
 
 def test_the_end_of_a_session_leads_to_the_sign_in_as_a_whole_page(
-    page: Page, live_server: Any, project: Project, owner: User, sign_in: SignIn
+    page: Page, live_server: Any, project: Project, as_owner: None
 ) -> None:
-    sign_in(owner)
     url = live_server.url + reverse("ingestion:logs", args=[project.slug])
     page.goto(url)
     page.context.clear_cookies()

@@ -1,0 +1,125 @@
+"""The list of calls and one call, as plain GET and POST."""
+
+from collections.abc import Callable
+from datetime import date
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from agentopt.lib.money import nanousd
+from ingestion import receipts, services
+from ingestion.models import ModelOffer
+from projects.models import Project, User
+from tests.evaluation import studies
+
+ClientOf = Callable[[User], Client]
+
+
+@pytest.fixture
+def filled(project: Project) -> Project:
+    """Sixty calls of one user message each."""
+    rows = [studies.chat_row(i, f"Question {i} about a refund", f"Answer {i}") for i in range(60)]
+    services.push(project, rows)
+    return project
+
+
+def address(project: Project, *args: object) -> str:
+    return reverse("ingestion:log" if args else "ingestion:logs", args=[project.slug, *args])
+
+
+def test_the_list_goes_on_by_its_cursor(client_of: ClientOf, reader: User, filled: Project) -> None:
+    client = client_of(reader)
+
+    first = client.get(address(filled))
+    second = client.get(address(filled), {"after": first.context["page"].after})
+
+    seen = [row.pk for answer in (first, second) for row in answer.context["page"].rows]
+    assert len(seen) == len(set(seen)) == 60
+    assert second.context["page"].after is None
+
+
+def test_htmx_gets_the_results_alone(client_of: ClientOf, reader: User, filled: Project) -> None:
+    answer = client_of(reader).get(address(filled), headers={"HX-Request": "true"})
+
+    assert answer.content.strip().startswith(b'<div class="with-drawer" id="results">')
+
+
+def test_words_must_all_stand_in_the_prompt(client_of: ClientOf, reader: User, filled: Project) -> None:
+    answer = client_of(reader).get(address(filled), {"q": "refund 17"})
+
+    assert [row.preview for row in answer.context["page"].rows] == ["Question 17 about a refund"]
+
+
+def test_an_unknown_filter_is_named_and_ignored(client_of: ClientOf, reader: User, filled: Project) -> None:
+    answer = client_of(reader).get(address(filled), {"color": "red", "model": "never-seen", "status": "odd"})
+
+    assert answer.context["ignored"] == ["color", "model", "status"]
+    assert len(answer.context["page"].rows) == 50
+
+
+def test_no_match_offers_to_clear_the_filters(client_of: ClientOf, reader: User, filled: Project) -> None:
+    answer = client_of(reader).get(address(filled), {"q": "nowhere"})
+
+    assert b"No call matches" in answer.content
+
+
+def test_a_project_without_logs_says_how_they_get_in(client_of: ClientOf, reader: User, project: Project) -> None:
+    answer = client_of(reader).get(address(project))
+
+    assert b"three ways to get logs in" in answer.content
+
+
+def test_hostile_text_is_escaped_everywhere(client_of: ClientOf, reader: User, project: Project) -> None:
+    services.push(project, [studies.chat_row(1, "<script>alert(1)</script>", "</script><b>x</b>", model="<i>m</i>")])
+    client = client_of(reader)
+
+    pages = client.get(address(project)).content + client.get(address(project, project.logs.get().pk)).content
+
+    assert b"<script>alert" not in pages
+    assert b"<b>x</b>" not in pages
+    assert b"<i>m</i>" not in pages
+    assert b"&lt;script&gt;alert(1)" in pages
+
+
+def test_a_call_of_another_project_is_not_found(
+    client_of: ClientOf, reader: User, stranger: User, filled: Project
+) -> None:
+    pk = filled.logs.first().pk  # type: ignore[union-attr]
+
+    assert client_of(reader).get(address(filled, pk)).status_code == 200
+    assert client_of(stranger).get(address(filled, pk)).status_code == 404
+    assert client_of(reader).get(address(filled, 999_999)).status_code == 404
+
+
+def test_unknown_figures_are_dashes_that_say_why(client_of: ClientOf, reader: User, filled: Project) -> None:
+    answer = client_of(reader).get(address(filled))
+
+    assert '<span title="no price or no tokens known">–</span>' in answer.content.decode()
+
+
+def test_a_sync_needs_a_member_and_a_connection(
+    client_of: ClientOf, member: User, reader: User, filled: Project
+) -> None:
+    url = reverse("ingestion:sync", args=[filled.slug])
+
+    assert client_of(reader).post(url).status_code == 403
+    assert client_of(member).get(url).status_code == 405
+    assert client_of(member).post(url).status_code == 400
+
+
+def test_a_receipt_multiplies_tokens_by_the_price_of_the_day(project: Project) -> None:
+    offer = ModelOffer.objects.create(project=project, provider="northlight", model="aurora-large", name="aurora-large")
+    offer.prices.create(
+        valid_from=date(2026, 1, 1), input_nanousd=nanousd("2.50"), output_nanousd=nanousd(10), source="test"
+    )
+    row = studies.chat_row(1, "Where?", "There.")
+    row["response"]["usage"] = {"prompt_tokens": 2418, "completion_tokens": 274}
+    services.push(project, [row])
+
+    found = receipts.receipt(project, project.logs.get())
+
+    # by hand: 2418 × $2.50 / 1M = $0.006045, 274 × $10 / 1M = $0.00274
+    assert found is not None
+    assert [(line.kind, line.cost_nanousd) for line in found.lines] == [("In", 6_045_000), ("Out", 2_740_000)]
+    assert found.valid_from == date(2026, 1, 1)
