@@ -108,6 +108,7 @@ class _Loop(Generic[T]):
     done: "SimpleQueue[tuple[Ask[T], Future[ChatReply]]]" = field(default_factory=SimpleQueue)
     ready: list[Finished[T]] = field(default_factory=list)
     held: list[Finished[T]] = field(default_factory=list)
+    sent: int = 0
     in_flight: int = 0
     in_flight_nanousd: int = 0
     streak: int = 0
@@ -132,7 +133,8 @@ class _Loop(Generic[T]):
 
     def _feed(self, asks: Iterator[Ask[T]]) -> None:
         while self.in_flight < self.limits.concurrency:
-            if time.monotonic() >= self.limits.deadline:
+            # a first round always goes out, or slices that come late would never get anywhere
+            if self.sent >= self.limits.concurrency and time.monotonic() >= self.limits.deadline:
                 self.end = End.DEADLINE
                 return
             ask = next(asks, None)
@@ -144,6 +146,7 @@ class _Loop(Generic[T]):
             self._submit(ask)
 
     def _submit(self, ask: Ask[T]) -> None:
+        self.sent += 1
         self.in_flight += 1
         self.in_flight_nanousd += ask.estimate_nanousd or 0
         future = self.session.submit(ask.request)
@@ -211,7 +214,7 @@ def send(
 
     Args:
         session: sends requests from a thread of its own.
-        asks: taken one at a time, when there is room for it.
+        asks: taken one at a time, when there is room for it. One round is sent even past the deadline.
         store: gets finished calls in batches, at most every 250 ms and at most 200 at once, in this thread; it writes
             them in one transaction.
         cost: what a finished call costs, in nano-dollars; counted as it comes, so that the cap does not wait for a

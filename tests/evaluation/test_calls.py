@@ -77,7 +77,7 @@ def test_at_the_deadline_nothing_more_is_sent_and_what_is_in_flight_is_stored(sa
     ended, stored = send(sandbox.url, slow(), limit)
 
     assert ended.end == End.DEADLINE
-    assert 0 < len(stored) < 20
+    assert 4 <= len(stored) < 20
     assert sandbox.chat_calls - sent == len(stored)
 
 
@@ -138,3 +138,10 @@ def test_without_a_connection_it_gives_up_and_holds_what_was_not_asked(
     assert stored == []
     assert all(finished.is_ours for finished in ended.held)
     assert len(ended.held) <= 8 + 16
+
+
+def test_past_its_deadline_a_slice_still_sends_one_round(sandbox: Sandbox) -> None:
+    ended, stored = send(sandbox.url, (ask(i) for i in range(50)), limits(deadline=time.monotonic() - 1))
+
+    assert ended.end == End.DEADLINE
+    assert len(stored) == 4
