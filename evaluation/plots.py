@@ -87,7 +87,7 @@ def looks(  # the sentence, the table and the figure tell the same points
     }
     return charts.Chart(
         id=chart_id,
-        title=f"{candidate}: the bound has to clear the margin",
+        title=f"{candidate}: {_look_title(points)}",
         note=note or f"{metric} difference to {baseline}; upright lines: 95{_THIN}% interval",
         label=_look_sentence(points[-1], bar=bar),
         table=charts.Table(
@@ -136,10 +136,10 @@ def _look_traces(points: Sequence[LookPoint]) -> list[dict[str, Any]]:
 
 
 def _look_labels(points: Sequence[LookPoint], *, bar: float, wide: bool) -> list[dict[str, Any]]:
-    right = {"x": 1, "xref": "paper", "xanchor": "right", "xshift": -4}
+    left = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4}  # before the first look nothing is drawn
     labels: list[dict[str, Any]] = [
-        {**right, "y": bar, "text": f"margin {signed(bar, 2)}", "yanchor": "top", "name": "bad", "yshift": -1},
-        {**right, "y": 0, "text": "same", "yanchor": "bottom"},
+        {**left, "y": bar, "text": f"margin {signed(bar, 2)}", "yanchor": "top", "name": "bad", "yshift": -1},
+        {**left, "y": 0, "text": "same", "yanchor": "bottom"},
     ]
     deciding = [point for point in points if point.bound is not None]
     if deciding:
@@ -149,6 +149,11 @@ def _look_labels(points: Sequence[LookPoint], *, bar: float, wide: bool) -> list
              "xanchor": "left", "yanchor": "top", "xshift": 6, "yshift": -6, "font": {"weight": 600}}
         )  # fmt: skip
     return labels
+
+
+def _look_title(points: Sequence[LookPoint]) -> str:
+    first = next((point.prompts for point in points if point.is_shown), None)
+    return "the bound has to clear the margin" if first is None else f"the bound cleared the margin at {first} prompts"
 
 
 def _look_sentence(last: LookPoint, *, bar: float) -> str:
@@ -242,25 +247,69 @@ def _trade_labels(
     y_range: tuple[float, float],
     lowest: float | None,
 ) -> list[dict[str, Any]]:
-    """Names beside their marks: to the side with more room, above or below by turns where marks stand close."""
+    """Names beside their marks, each at the first place that no mark and no other name takes."""
     labels = []
-    taken: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda p: (-p.quality, p.name)):
-        x = math.log10(point.cost_usd)
-        place = ((x - x_range[0]) / (x_range[1] - x_range[0]), (point.quality - y_range[0]) / (y_range[1] - y_range[0]))
-        close = sum(abs(place[0] - a) < 0.3 and abs(place[1] - b) < _APART * 1.5 for a, b in taken)
-        taken.append(place)
-        left = place[0] > 0.5
+    marks = [(_place(math.log10(p.cost_usd), x_range, _WIDE), _place(p.quality, y_range, _TALL)) for p in points]
+    taken = [_Box(x - 7, x + 7, y - 7, y + 7) for x, y in marks]
+    lines = [_interval(point, x, y_range) for point, (x, _) in zip(points, marks, strict=True)]
+    if lowest is not None:
+        height = _place(lowest, y_range, _TALL)
+        lines.append(_Box(0, _WIDE, height - 1, height + 1))
+    for point, (x, y) in sorted(zip(points, marks, strict=True), key=lambda pair: (-pair[0].quality, pair[0].name)):
+        text = plain(point.name) + (" (now)" if point.is_baseline else "")
+        places = [(dx, dy, _Box.of(text, x=x + dx, y=y + dy, is_left=dx < 0)) for dx, dy in _PLACES]
+        free = [place for place in places if place[2].is_inside and not place[2].meets_any(taken)]
+        clear = [place for place in free if not place[2].meets_any(lines)]  # a line under a name can still be read
+        dx, dy, box = (clear or free or places)[0]
+        taken.append(box)
         labels.append({
-            "x": x, "y": point.quality, "text": plain(point.name) + (" (now)" if point.is_baseline else ""),
-            "name": colors.get(point.name, "c0"), "xanchor": "right" if left else "left", "yanchor": "middle",
-            "xshift": -10 if left else 10, "yshift": (15, -15, 29, -29)[close % 4],
+            "x": math.log10(point.cost_usd), "y": point.quality, "text": text, "name": colors.get(point.name, "c0"),
+            "xanchor": "left" if dx > 0 else "right", "yanchor": "middle", "xshift": dx, "yshift": dy,
             **({"font": {"weight": 600}} if point.is_leader else {}),
         })  # fmt: skip
     if lowest is not None:
         labels.append({"x": 1, "xref": "paper", "y": lowest, "text": "lowest quality allowed", "xanchor": "right",
                        "yanchor": "top", "xshift": -4, "yshift": -1, "name": "bad"})  # fmt: skip
     return labels
+
+
+_WIDE, _TALL = 430.0, 250.0  # pixels of the drawing, about
+_PLACES = tuple((dx, dy) for dy in (0, 15, -15, 30, -30, 45, -45) for dx in (11, -11))
+
+
+def _interval(point: ModelPoint, x: float, y_range: tuple[float, float]) -> "_Box":
+    low = point.quality if point.quality_low is None else point.quality_low
+    high = point.quality if point.quality_high is None else point.quality_high
+    return _Box(x - 2, x + 2, _place(low, y_range, _TALL), _place(high, y_range, _TALL))
+
+
+def _place(value: float, ends: tuple[float, float], pixels: float) -> float:
+    return (value - ends[0]) / (ends[1] - ends[0]) * pixels
+
+
+@dataclass(frozen=True)
+class _Box:
+    """Where a mark or a name stands, in pixels from the lower left."""
+
+    left: float
+    right: float
+    bottom: float
+    top: float
+
+    @classmethod
+    def of(cls, text: str, *, x: float, y: float, is_left: bool) -> "_Box":
+        wide = 6.6 * len(text)
+        return cls(x - wide if is_left else x, x if is_left else x + wide, y - 8, y + 8)
+
+    @property
+    def is_inside(self) -> bool:
+        return self.left >= 0 and self.right <= _WIDE and self.bottom >= 0 and self.top <= _TALL
+
+    def meets_any(self, others: Sequence["_Box"]) -> bool:
+        return any(
+            self.left <= one.right and one.left <= self.right and self.bottom <= one.top and one.bottom <= self.top
+            for one in others
+        )
 
 
 def _trade_sentence(points: Sequence[ModelPoint], say: Any) -> str:

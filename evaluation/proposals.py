@@ -45,14 +45,14 @@ class Refusal:
 
 @dataclass(frozen=True)
 class OfferRow:
-    """A model to choose or not. Prices in US dollars; None: not known."""
+    """A model to choose or not. US dollars; None and an empty text: not known."""
 
     choice: Choice
     is_chosen: bool
     is_open: bool  # may be ticked
-    input_usd_per_m: Decimal | None
-    output_usd_per_m: Decimal | None
+    prices: str  # of a million tokens in and out
     cost_per_1000_usd: Decimal | None
+    ratio: float | None  # of what the model in production costs
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,18 @@ def _row(choice: Choice, ticked: Sequence[str]) -> OfferRow:
         choice=choice,
         is_chosen=is_open and offer.name in ticked,
         is_open=is_open,
-        input_usd_per_m=money.usd(offer.input_nanousd),
-        output_usd_per_m=money.usd(offer.output_nanousd),
+        prices=_prices(offer.input_nanousd, offer.output_nanousd),
         cost_per_1000_usd=money.usd(None if cost is None else cost * 1000),
+        ratio=next((note.numbers.get("ratio") for note in choice.notes if note.code == "expected_cost"), None),
     )
+
+
+def _prices(*amounts: int | None) -> str:
+    """Both prices with two digits, or as many as they have: 0.15 / 0.60, 0.0375 / 0.15."""
+    known = [money.usd(amount) for amount in amounts]
+    return " / ".join(_digits(usd) for usd in known if usd is not None) if None not in known else ""
+
+
+def _digits(usd: Decimal) -> str:
+    exponent = usd.normalize().as_tuple().exponent
+    return f"{usd:,.{max(2, -exponent if isinstance(exponent, int) else 2)}f}"

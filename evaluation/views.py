@@ -14,6 +14,7 @@ from agentopt.lib.errors import Conflict, GatewayError, Invalid
 from evaluation import pages, planning, proposals, selectors, services
 from evaluation.forms import EvaluationForm, JudgesForm, ResumeForm
 from evaluation.models import Evaluation
+from evaluation.services import EvaluationRequest
 from projects import access
 from projects import services as projects
 from projects.models import Project, Role
@@ -46,15 +47,16 @@ def create(request: HttpRequest, slug: str) -> HttpResponse:
     given = request.POST if request.method == "POST" else request.GET
     form = EvaluationForm(given) if given else EvaluationForm(initial=_defaults(project))
     is_sound = not form.is_bound or form.is_valid()
+    wanted = form.request()  # before a refusal takes the refused fields out of the form
     if request.method == "POST" and is_sound:
         try:
-            return htmx.redirect(request, _start(request, project, form))
+            return htmx.redirect(request, _start(request, project, wanted))
         except Invalid as error:
             htmx.refuse(form, error)
             is_sound = False
         except (Conflict, GatewayError):
             is_sound = False  # the proposal meets the same, and says the way out
-    proposal = proposals.propose(project, form.request(), now=timezone.now())
+    proposal = proposals.propose(project, wanted, now=timezone.now())
     if proposal.problem is not None and request.method != "POST":
         htmx.refuse(form, proposal.problem)
     context = {"project": project, "form": form, "proposal": proposal, "plan": proposal.plan, "is_sound": is_sound}
@@ -68,10 +70,10 @@ def _defaults(project: Project) -> dict[str, Any]:
     return {"sample": effective.replay_sample_size, "seed": planning.SEED, "max_cost_usd": f"{cap:.2f}"}
 
 
-def _start(request: HttpRequest, project: Project, form: EvaluationForm) -> Evaluation:
+def _start(request: HttpRequest, project: Project, wanted: EvaluationRequest) -> Evaluation:
     by = access.person(request.user)
     evaluation = services.open_evaluation(
-        project, form.request(), by=by, gateway=proposals.gateway_of(project), now=timezone.now()
+        project, wanted, by=by, gateway=proposals.gateway_of(project), now=timezone.now()
     )
     services.start(evaluation, by)
     return evaluation
