@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import login
 from django.contrib.auth.decorators import login_not_required
@@ -78,7 +79,13 @@ def connection(request: HttpRequest, slug: str) -> HttpResponse:
             htmx.refuse(form, error)
         else:
             return _saved(request, "The connection is saved. Test it before you rely on it.", "projects:settings", slug)
-    context = {"row": row, "has_key": bool(row.api_key)}
+    context = {
+        "row": row,
+        "has_key": bool(row.api_key),
+        "instance_url": settings.PORTKEY_BASE_URL,
+        # the instance's key goes to the instance's address only
+        "instance_key": bool(settings.PORTKEY_API_KEY) and not row.base_url,
+    }
     return _section(request, project, "connection", form=form, **context)
 
 
