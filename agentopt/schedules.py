@@ -21,6 +21,8 @@ class JobKind:
 
 JOBS = {
     "sync": JobKind("ingestion.tasks.pull_logs", "Log sync"),
-    "evaluation": JobKind("evaluation.tasks.run_evaluation", "Evaluation", then="recommendation"),
+    "evaluation": JobKind(
+        "evaluation.tasks.run_evaluation", "Evaluation", then="recommendation", ended="evaluation.tasks.mark_ended"
+    ),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
 }

@@ -277,6 +277,16 @@ def store(evaluation: Evaluation, outcome: Outcome) -> None:
             Candidate.objects.filter(pk=columns[finding.column].pk).update(state=STATES[finding.state])
 
 
+def note(evaluation: Evaluation, wanted: Wanted) -> None:
+    """Write what was seen so far, for those who watch; the end writes it again."""
+    columns = columns_of(evaluation)
+    rows = [_look(evaluation, columns[look.column], look) for look in wanted.looks]
+    with transaction.atomic():
+        Look.objects.bulk_create(rows, ignore_conflicts=True)
+        for finding in wanted.findings:
+            Candidate.objects.filter(pk=columns[finding.column].pk).update(state=STATES[finding.state])
+
+
 def _look(evaluation: Evaluation, candidate: Candidate, look: outcomes.Look) -> Look:
     return Look(
         evaluation=evaluation,

@@ -116,6 +116,7 @@ class _Driver:
         wanted: Outcome | Wanted = said
         while isinstance(wanted, Wanted):
             arms = [columns[0], *(columns[column] for column in wanted.columns)]
+            comparison.note(self.evaluation, wanted)
             self._mark(wanted, arms[1:])
             title = _title(wanted, arms[1:])
             ended = self._measure(wanted, arms, title=title)
@@ -155,11 +156,9 @@ class _Driver:
         return alive
 
     def _mark(self, wanted: Wanted, arms: list[Candidate]) -> None:
-        """Show who is being tried; what became of the others is settled by the outcome."""
+        """Show who is being tried."""
         if wanted.first == 0 and len(arms) > 1:
             return
-        trying = self.evaluation.candidates.filter(state=Candidate.State.TRYING).exclude(pk=arms[0].pk)
-        trying.update(state=Candidate.State.NOT_SHOWN)
         Candidate.objects.filter(pk=arms[0].pk).update(state=Candidate.State.TRYING)
 
 

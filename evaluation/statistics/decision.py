@@ -258,9 +258,9 @@ def _end(run: _Run, test: _Test, *, ev: Evidence, code: str, state: str) -> _Tri
 
 
 # ------------------------------------------------------------------------------------------------ the protocol
-def _protocol(rules: Policy, candidates: int, total: int) -> Generator[Wanted, Samples, Outcome]:
+def _protocol(run: _Run) -> Generator[Wanted, Samples, Outcome]:
     """Yield what must be measured, be sent those rows, return the outcome."""
-    run = _Run(rules, candidates, total)
+    rules, candidates, total = run.policy, run.candidates, run.total
     order = _Ranked(tuple(range(1, candidates + 1)), (1 / candidates,) * candidates)
     if candidates >= rules.screen_from and total - min(rules.screen, total // 3) >= rules.least_prompts:
         ranked = yield from _rank(run)
@@ -309,13 +309,14 @@ def _advance(samples: Samples, policy: Policy, *, have: npt.NDArray[np.int64], t
         return outcomes.nothing("no_candidate", candidates)
     if total < policy.least_prompts:  # nothing could come of it, so nothing is paid
         return outcomes.nothing("too_few_prompts", candidates)
-    run = _protocol(policy, candidates, total)
-    want = next(run)
+    run = _Run(policy, candidates, total)
+    protocol = _protocol(run)
+    want = next(protocol)
     while True:
         if min(have[[0, *want.columns]]) < want.rows:
-            return want
+            return dataclasses.replace(want, looks=tuple(run.seen), findings=tuple(run.findings.values()))
         try:
-            want = run.send(cut(samples, [0, *want.columns], first=want.first, last=want.rows))
+            want = protocol.send(cut(samples, [0, *want.columns], first=want.first, last=want.rows))
         except StopIteration as end:
             return cast("Outcome", end.value)
 

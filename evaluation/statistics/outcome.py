@@ -25,6 +25,8 @@ class Wanted:
     columns: tuple[int, ...]
     first: int
     rows: int
+    looks: "tuple[Look, ...]" = field(default=(), compare=False)  # so far
+    findings: "tuple[Finding, ...]" = field(default=(), compare=False)  # of candidates that are out
 
 
 @dataclass(frozen=True)
