@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from agentopt.lib import charts
-from agentopt.lib.filters import count
 from agentopt.lib.money import NANO
+from agentopt.lib.wording import count
 from evaluation import plots, selectors
 from evaluation.models import Candidate, Evaluation, Look
 from evaluation.selectors import Arm, Detail
@@ -33,6 +33,14 @@ RESULTS = {
     "too_many_unscored": "too many answers could not be scored",
     "judges_disagree": "the judges disagree",
     "too_few_conversations": "there are too few conversations to decide",
+    "evidence_too_weak": "the evidence is too weak",
+}
+# the same of one candidate
+STOPPED = {
+    "no_candidate_likely": "not likely to pass",
+    "too_many_unscored": "too many answers could not be scored",
+    "judges_disagree": "the judges disagree about it",
+    "too_few_conversations": "too few conversations",
     "evidence_too_weak": "the evidence is too weak",
 }
 
@@ -285,7 +293,7 @@ def _bar(arm: Arm, scale: charts.Scale, bound: float | None) -> charts.Range | N
 
 def _note(arm: Arm, code: str) -> str:
     """Why a candidate stopped, and what went wrong with its calls."""
-    said = [RESULTS[code]] if code in RESULTS else []
+    said = [STOPPED[code]] if code in STOPPED else []
     if arm.refused:
         said.append(f"refused {arm.refused} of {arm.prompts} calls")
     if arm.failed:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agentopt.lib import charts
-from agentopt.lib.filters import DASH, MINUS, amount, dollars, score, signed
+from agentopt.lib.wording import DASH, MINUS, amount, dollars, score, signed
 
 _ROOM = 0.08  # of an axis beyond the outermost mark
 _APART = 0.06  # of an axis between two labels
@@ -255,6 +255,7 @@ def _trade_labels(
     if lowest is not None:
         height = _place(lowest, y_range, _TALL)
         lines.append(_Box(0, _WIDE, height - 1, height + 1))
+        taken.append(_Box.of(_LOWEST, x=_WIDE - 4, y=height - 9, is_left=True))
     for point, (x, y) in sorted(zip(points, marks, strict=True), key=lambda pair: (-pair[0].quality, pair[0].name)):
         text = plain(point.name) + (" (now)" if point.is_baseline else "")
         places = [(dx, dy, _Box.of(text, x=x + dx, y=y + dy, is_left=dx < 0)) for dx, dy in _PLACES]
@@ -268,11 +269,12 @@ def _trade_labels(
             **({"font": {"weight": 600}} if point.is_leader else {}),
         })  # fmt: skip
     if lowest is not None:
-        labels.append({"x": 1, "xref": "paper", "y": lowest, "text": "lowest quality allowed", "xanchor": "right",
+        labels.append({"x": 1, "xref": "paper", "y": lowest, "text": _LOWEST, "xanchor": "right",
                        "yanchor": "top", "xshift": -4, "yshift": -1, "name": "bad"})  # fmt: skip
     return labels
 
 
+_LOWEST = "lowest quality allowed"
 _WIDE, _TALL = 430.0, 250.0  # pixels of the drawing, about
 _PLACES = tuple((dx, dy) for dy in (0, 15, -15, 30, -30, 45, -45) for dx in (11, -11))
 

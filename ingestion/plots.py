@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from agentopt.lib.charts import Chart, Table
-from agentopt.lib.filters import count
+from agentopt.lib.wording import count
 
 
 def calls(rows: Sequence[Mapping[str, Any]]) -> Chart | None:

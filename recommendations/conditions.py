@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agentopt.lib import charts, filters
-from agentopt.lib.filters import DASH, MINUS
+from agentopt.lib import charts, wording
+from agentopt.lib.wording import DASH, MINUS
 
 Evidence = Mapping[str, Any]
 Check = Mapping[str, Any]
 SHARES = ("safety", "answered", "stability", "latency_p95_s", "cost_per_call_usd")
 FARTHEST = 4.0  # margins: bars end there, so that one wide interval does not squeeze the others
+CLOSE = 0.22  # of the bar's width: nearer labels touch
 ABOUT = {
     "quality": "mean score of the judges",
     "safety": "share of safe answers",
@@ -43,7 +44,7 @@ def level(metric: str, value: float | None) -> str:
         return DASH
     if metric == "cost_per_call_usd":
         value = 2 * (1 - value)
-    return filters.percent(value) if metric in SHARES else filters.score(value)
+    return wording.percent(value) if metric in SHARES else wording.score(value)
 
 
 def difference(metric: str, value: float | None, *, bare: bool = False) -> str:
@@ -53,8 +54,8 @@ def difference(metric: str, value: float | None, *, bare: bool = False) -> str:
     if metric == "gain":
         return f"{value:.2f}".replace("-", MINUS)
     if metric not in SHARES:
-        return filters.signed(value)
-    text = filters.points(value)
+        return wording.signed(value)
+    text = wording.points(value)
     return text.removesuffix(" points") if bare else text
 
 
@@ -124,6 +125,7 @@ class Table:
     note: str
     rows: Sequence[Row]
     margin: str
+    margin_anchor: str  # so that its label does not run into the next one
     same: str
     foot: str
 
@@ -139,6 +141,7 @@ def table(evidence: Evidence) -> Table | None:
         note=_note(evidence),
         rows=[_row(evidence, check, scale) for check in found],
         margin=scale.at(scale.edge),
+        margin_anchor="middle" if 1 / (scale.high - scale.low) > CLOSE else "end",
         same=scale.at(0.0),
         foot=_foot(evidence),
     )
@@ -199,7 +202,7 @@ def _row(evidence: Evidence, check: Check, scale: charts.Scale) -> Row:
         difference=estimate(check),
         interval=interval(check),
         required=required(check),
-        p=filters.p_value(check["p"]),
+        p=wording.p_value(check["p"]),
         p_why="" if check["p"] is not None else "Nothing can be shown at this look: it only ranks or drops.",
         range=bar,
     )
@@ -222,11 +225,9 @@ def _note(evidence: Evidence) -> str:
 
 
 def _foot(evidence: Evidence) -> str:
-    text = (
-        "Thin: 95 % interval. Thick: down to the bound that decides; a check is shown when it clears the shaded zone."
-    )
+    text = "Thin: 95\u202f% interval. "
     if evidence["outcome"].get("ranked"):
-        return "Thin: 95 % interval. Nothing can be shown at the ranking, so there is no bound that decides."
-    text += " One imagined failure is counted, so that “none failed” is not taken as proof."
+        return f"{text}Nothing can be shown at the ranking, so there is no bound that decides."
+    text += "Thick: down to the bound that decides; a check is shown when it clears the shaded zone. One imagined failure is counted, so that “none failed” is not taken as proof."
     disagreement = evidence["judges"]["disagreement"]
     return text if disagreement is None else f"{text} The judges differ by {disagreement:.2f} on average."

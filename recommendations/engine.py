@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agentopt.lib.wording import signed
 from evaluation.values import Reason
 
 Evidence = Mapping[str, Any]
@@ -58,7 +59,9 @@ def _open_checks(evidence: Evidence) -> list[Reason]:
             continue
         name = NAMES.get(check["metric"], check["metric"])
         say = "is worse than allowed" if check["verdict"] == "fails" else "is not shown"
-        text = f"{name.capitalize()} {say}: estimate {check['estimate']:+.3f}, required above {check['bar']:+.3f}."
+        text = (
+            f"{name.capitalize()} {say}: estimate {signed(check['estimate'])}, required above {signed(check['bar'])}."
+        )
         out.append(
             Reason(f"{check['metric']}_{check['verdict']}", text, {k: check[k] for k in ("estimate", "bar", "p")})
         )

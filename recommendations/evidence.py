@@ -26,7 +26,8 @@ def gather(evaluation: Evaluation) -> Document:
     """
     policy = Policy.from_json(evaluation.policy)
     outcome = comparison.recompute(evaluation)
-    samples = comparison.samples_of(evaluation)
+    # beyond the rows that were reached only the baseline has values, and not of a fair sample: its logged failures
+    samples = comparison.samples_of(evaluation, outcome.prompts)
     arms = list(evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position"))
     leader = outcome.findings[outcome.leader - 1] if outcome.leader else None
     look = leader.look if leader else None
@@ -279,7 +280,9 @@ def _judges(evaluation: Evaluation, samples: Samples, *, column: int | None) -> 
 
 
 def _left_out(samples: Samples, policy: Policy) -> list[str]:
-    """Codes of what the decision could not know."""
+    """Codes of what the decision could not know; none where nothing was measured at all."""
+    if not samples.unit.size:
+        return []
     margins = {name for name, _ in policy.margins}
     out = [f"{name}_not_measured" for name in ("safety", "answered", "stability") if name not in margins]
     if samples.cost_usd is None:

@@ -3,33 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
+from agentopt.lib import wording
+
 Evidence = Mapping[str, Any]
 NOTICEABLE = 0.005  # shares below it would be said as 0 %
 
 
-def share(value: float, *, digits: int = 0) -> str:
-    """A share of 1 as percent with a narrow no-break space."""
-    return f"{100 * value:.{digits}f} %"
+def share(value: float) -> str:
+    """A share of 1 as whole percent."""
+    return wording.percent(value, 0)
 
 
 def dollars(amount_usd: float) -> str:
-    """US dollars: whole from 100, cents from 1, four significant digits below."""
-    if abs(amount_usd) >= 100:
-        return f"${amount_usd:,.0f}"
-    return f"${amount_usd:,.2f}" if abs(amount_usd) >= 1 or amount_usd == 0 else f"${amount_usd:.4g}"
-
-
-def confidence(value: float) -> str:
-    """Whole percent, never 0 or 100; rounded down so that it is not overstated."""
-    percent = int(100 * value + 1e-9)
-    if percent >= 100:
-        return "over 99 %"
-    return "under 1 %" if percent < 1 else f"{percent} %"
-
-
-def signed(value: float, *, digits: int = 3) -> str:
-    """With its sign; minus is U+2212."""
-    return f"{value:+.{digits}f}".replace("-", "−")
+    """US dollars, whole from 100 on."""
+    return wording.dollars(amount_usd, 0 if abs(amount_usd) >= 100 else None)
 
 
 def headline(evidence: Evidence) -> str:
@@ -61,7 +48,7 @@ def lead(evidence: Evidence) -> list[str]:
 
 
 def _confidence(outcome: Mapping[str, Any]) -> str:
-    stated, needed = confidence(outcome["confidence"]), share(outcome["threshold"])
+    stated, needed = wording.confidence(outcome["confidence"]), share(outcome["threshold"])
     return f"Of recommendations issued at {stated}, at least as many are right; {needed} is needed."
 
 
@@ -71,8 +58,8 @@ def _what_changes(evidence: Evidence) -> list[str]:
     out = []
     quality = checks.get("quality")
     if quality:
-        interval = f"{signed(quality['low'])} to {signed(quality['high'])}"
-        out.append(f"Quality of {leader} differs by {signed(quality['estimate'])} ({interval}).")
+        interval = f"{wording.signed(quality['low'])} to {wording.signed(quality['high'])}"
+        out.append(f"Quality of {leader} differs by {wording.signed(quality['estimate'])} ({interval}).")
     cost = evidence["estimates"].get("cost")
     if cost is not None and abs(cost["estimate"]) >= NOTICEABLE:
         word = "less" if cost["estimate"] >= 0 else "more"
@@ -89,7 +76,7 @@ def _what_holds_back(evidence: Evidence) -> list[str]:
     if not failing:
         return []
     worst = min(failing, key=lambda check: check["estimate"] - check["bar"])
-    required, measured = signed(worst["bar"]), signed(worst["estimate"])
+    required, measured = wording.signed(worst["bar"]), wording.signed(worst["estimate"])
     return [f"What holds it back is {worst['metric']}: required is above {required}, measured {measured}."]
 
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from agentopt.lib import charts, filters
-from agentopt.lib.filters import DASH
+from agentopt.lib import charts, wording
+from agentopt.lib.wording import DASH
 
 MOST_MODELS = 5
 OTHER = "other models"
-STATUSES = (("ok", "c0"), ("refused", "c2"), ("failed", "bad"))
+STATUSES = (("ok", "c0"), ("refused", "c2"), ("failed", "c4"))
 SPARK = (68.0, 20.0)
 
 
@@ -60,7 +60,7 @@ def spend(span: Span, tokens: Mapping[str, str]) -> charts.Chart:
         columns[OTHER] = [_sum(bucket.spend.get(model, 0.0) for model in rest) for bucket in span.buckets]
     total = [_sum(column[i] for column in columns.values()) for i in range(len(span.buckets))]
     token = {**tokens, OTHER: "c0"}
-    whole = filters.dollars(_sum(total))
+    whole = wording.dollars(_sum(total))
     most = f" {shown[0]} is the largest." if shown else ""
     return charts.Chart(
         id="f-spend",
@@ -70,14 +70,20 @@ def spend(span: Span, tokens: Mapping[str, str]) -> charts.Chart:
         table=charts.Table(
             (span.unit.capitalize(), *columns, "Total"),
             [
-                (name, *(filters.dollars(column[i]) for column in columns.values()), filters.dollars(total[i]))
+                (name, *(wording.dollars(column[i]) for column in columns.values()), wording.dollars(total[i]))
                 for i, name in enumerate(span.names)
             ],
         ),
         data=[_bars(span, name, column, token=token.get(name, "c0"), form="$.4~r") for name, column in columns.items()],
-        layout=_layout(span, {"tickprefix": "$", "rangemode": "tozero", "nticks": 5}, left=44),
+        layout=_layout(span, {"tickformat": _dollar_format(total), "rangemode": "tozero", "nticks": 5}, left=48),
         legend=[(token.get(name, "c0"), name) for name in columns],
     )
+
+
+def _dollar_format(totals: Sequence[float | None]) -> str:
+    """Whole dollars from 10 on, cents below, and what it takes below 10 cents."""
+    highest = max((value for value in totals if value is not None), default=0.0)
+    return "$,.0f" if highest >= 10 else "$.2f" if highest >= 0.1 else "$.2~g"
 
 
 def _sum(values: Any) -> float | None:
@@ -122,7 +128,9 @@ def latency(span: Span) -> charts.Chart:
             _line(span, "p50", p50, series="c0", factor=factor, unit=unit, digits=digits),
         ],
         layout={
-            **_layout(span, {"range": [0, 1.25 * factor * highest], "ticksuffix": f" {unit}", "nticks": 5}, left=48),
+            **_layout(
+                span, {"range": [0, 1.25 * factor * highest], "ticksuffix": f" {unit}", "nticks": 5}, left=48, right=34
+            ),
             "annotations": notes,
         },
     )
@@ -190,7 +198,7 @@ def _bars(span: Span, name: str, values: Sequence[float | None], *, token: str, 
     }
 
 
-def _layout(span: Span, y_axis: Mapping[str, Any], *, left: int) -> dict[str, Any]:
+def _layout(span: Span, y_axis: Mapping[str, Any], *, left: int, right: int = 8) -> dict[str, Any]:
     step = timedelta(days=1) if span.unit == "day" else timedelta(hours=1)
     first, last = span.buckets[0].at, span.buckets[-1].at
     every = max(1, -(-len(span.buckets) // 5))
@@ -204,7 +212,7 @@ def _layout(span: Span, y_axis: Mapping[str, Any], *, left: int) -> dict[str, An
             "dtick": every * step.total_seconds() * 1000,
         },
         "yaxis": dict(y_axis),
-        "margin": {"l": left, "r": 34, "t": 12, "b": 26},
+        "margin": {"l": left, "r": right, "t": 12, "b": 26},
     }
 
 

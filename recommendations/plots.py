@@ -7,9 +7,10 @@ numbers as a table, and one sentence that tells it.
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from agentopt.lib import charts, filters
+from agentopt.lib import charts, wording
 from recommendations import conditions
 from recommendations.sections import tokens
 
@@ -66,10 +67,10 @@ def trade(evidence: Evidence) -> charts.Chart | None:
     if floor is not None and floor > bottom:
         layout["shapes"] = [charts.zone_y(bottom, floor), charts.line_y(floor, name="bad")]
         notes = [_floor_note(bottom, f"below the lowest quality allowed, {floor:.3f}")]
-    layout["annotations"] = [*_labels(points, x_range, (bottom, top), size=WIDE), *notes]
+    layout["annotations"] = [*_labels(points, x_range, (bottom, top), size=WIDE, floor=floor), *notes]
     narrow = {
         "annotations": [
-            *_labels(points, x_range, (bottom, top), size=NARROW),
+            *_labels(points, x_range, (bottom, top), size=NARROW, floor=floor),
             *([_floor_note(bottom, "quality not allowed")] if notes else []),
         ]
     }
@@ -85,10 +86,10 @@ def trade(evidence: Evidence) -> charts.Chart | None:
     return charts.Chart(
         id="f-trade",
         title="Cost against quality",
-        note="bars are 95 % intervals; hollow: ranked only; dotted: Pareto front",
+        note="bars are 95\u202f% intervals; hollow: ranked only; dotted: Pareto front",
         label=_trade_label(evidence, points),
         table=charts.Table(
-            ("Model", "$ per 1,000", "95 % interval", "Quality", "95 % interval", "Prompts", "On the front"),
+            ("Model", "$ per 1,000", "95\u202f% interval", "Quality", "95\u202f% interval", "Prompts", "On the front"),
             [_trade_row(point, on_front=point.name in on_front) for point in points],
         ),
         data=data,
@@ -147,7 +148,7 @@ def _dot(point: _Point) -> Trace:
         "meta": {"c": point.token, "role": "open" if is_open else "line"},
         "error_x": _whiskers(point.x, point.x_low, point.x_high),
         "error_y": _whiskers(point.y, point.y_low, point.y_high),
-        "hovertemplate": f"{_plain(point.name)}<br>{filters.dollars(point.x)} {interval} per 1,000"
+        "hovertemplate": f"{_plain(point.name)}<br>{wording.dollars(point.x)} {interval} per 1,000"
         f"<br>quality {point.y:.3f} ({point.y_low:.3f} to {point.y_high:.3f})<br>n = {point.n}<extra></extra>",
     }
 
@@ -164,18 +165,18 @@ def _whiskers(value: float, low: float, high: float) -> dict[str, Any]:
 def _trade_row(point: _Point, *, on_front: bool) -> tuple[str, ...]:
     return (
         point.name,
-        filters.amount(point.x),
-        f"{filters.amount(point.x_low)} to {filters.amount(point.x_high)}",
-        filters.score(point.y),
-        f"{filters.score(point.y_low)} to {filters.score(point.y_high)}",
-        filters.count(point.n),
+        wording.amount(point.x),
+        f"{wording.amount(point.x_low)} to {wording.amount(point.x_high)}",
+        wording.score(point.y),
+        f"{wording.score(point.y_low)} to {wording.score(point.y_high)}",
+        wording.count(point.n),
         "yes" if on_front else "no",
     )
 
 
 def _trade_label(evidence: Evidence, points: Sequence[_Point]) -> str:
     named = {evidence["outcome"]["leader"], evidence["question"]["baseline"]}
-    told = [f"{p.name} costs {filters.dollars(p.x)} per 1,000 calls at quality {p.y:.3f}" for p in points]
+    told = [f"{p.name} costs {wording.dollars(p.x)} per 1,000 calls at quality {p.y:.3f}" for p in points]
     chosen = [text for text, point in zip(told, points, strict=True) if point.name in named] or told[:2]
     return f"{len(points)} models: {'; '.join(chosen)}."
 
@@ -223,7 +224,12 @@ _Box = tuple[float, float, float, float]
 
 
 def _labels(
-    points: Sequence[_Point], x_range: Sequence[float], y_range: tuple[float, float], *, size: tuple[float, float]
+    points: Sequence[_Point],
+    x_range: Sequence[float],
+    y_range: tuple[float, float],
+    *,
+    size: tuple[float, float],
+    floor: float | None,
 ) -> list[dict[str, Any]]:
     """A name beside each point, where it covers least of points, whiskers and other names."""
     width, height = size
@@ -234,11 +240,14 @@ def _labels(
     def up(value: float) -> float:
         return (value - y_range[0]) / (y_range[1] - y_range[0]) * height
 
-    taken: list[_Box] = []
+    taken: list[_Box] = [] if floor is None else [(0.0, up(floor) - 2, width, up(floor) + 2)]
     for p in points:
         taken.append((across(p.x) - 7, up(p.y) - 7, across(p.x) + 7, up(p.y) + 7))
         taken.append((across(p.x) - 2, up(p.y_low), across(p.x) + 2, up(p.y_high)))
         taken.append((across(p.x_low), up(p.y) - 2, across(p.x_high), up(p.y) + 2))
+    front = [points[i] for i in pareto([(p.x, p.y) for p in points])]
+    for one, other in pairwise(front):
+        taken += _along((across(one.x), up(one.y)), (across(other.x), up(other.y)))
     out = []
     for p in sorted(points, key=lambda p: (not p.bold, p.state != "baseline", p.x)):
         text = p.text if width > 400 else p.name
@@ -259,6 +268,13 @@ def _labels(
             }
         )
     return out
+
+
+def _along(start: tuple[float, float], end: tuple[float, float]) -> list[_Box]:
+    """A straight line as small boxes."""
+    n = max(1, int(math.dist(start, end) / 6))
+    places = [(start[0] + (end[0] - start[0]) * i / n, start[1] + (end[1] - start[1]) * i / n) for i in range(n + 1)]
+    return [(x - 3, y - 3, x + 3, y + 3) for x, y in places]
 
 
 def _box(x: float, y: float, *, spot: tuple[str, int, int], letters: int) -> _Box:
@@ -289,6 +305,7 @@ class _Growth:
     bounds: Sequence[tuple[int, float]]
     x: tuple[float, float]
     y: tuple[float, float]
+    limit: int  # prompts per candidate at most
 
     @property
     def last(self) -> int:
@@ -301,23 +318,24 @@ def looks(evidence: Evidence) -> charts.Chart | None:
     growth = _growth(evidence)
     if growth is None:
         return None
-    check = growth.check
+    check, recommended = growth.check, bool(evidence["outcome"]["recommended"])
     name, last, said = conditions.label(check), growth.last, _reading(check)
     return charts.Chart(
         id="f-looks",
         title="How the evidence grew",
-        note=f"{name.lower()}, the weakest check, at each look; thin: 95 % interval",
+        note=f"{name.lower()}, the weakest check, at each look; thin: 95\u202f% interval",
         label=f"{name} after {last} prompts: {conditions.estimate(check)} {conditions.interval(check)}, "
         f"required {conditions.required(check)}; {len(growth.rows)} looks.",
         table=charts.Table(
-            ("Prompts", "Estimate", "95 % interval", "Bound that decides"),
+            ("Prompts", "Estimate", "95\u202f% interval", "Bound that decides"),
             [
                 (f"{n:,}", conditions.estimate(one), conditions.interval(one).strip("()"), said(one["bound"]))
                 for n, one in growth.rows
             ],
         ),
         data=[_estimates(growth), _bounds(growth)],
-        layout=_looks_layout(growth, recommended=bool(evidence["outcome"]["recommended"])),
+        layout=_looks_layout(growth, recommended=recommended),
+        narrow={"annotations": _look_notes(growth, recommended=recommended, short=True)},
         size="tall",
     )
 
@@ -343,7 +361,7 @@ def _growth(evidence: Evidence) -> _Growth | None:
         values.append(0.0)
     room = 0.12 * ((max(values) - min(values)) or 1.0)
     window = (min(values) - room, max(values) + room)
-    return _Growth(check, rows, bounds, x=(first - 0.06 * (right - first), right), y=window)
+    return _Growth(check, rows, bounds, x=(first - 0.06 * (right - first), right), y=window, limit=end)
 
 
 def _reading(check: Mapping[str, Any]) -> Callable[[float | None], str]:
@@ -386,7 +404,8 @@ def _bounds(growth: _Growth) -> Trace:
 
 def _looks_layout(growth: _Growth, *, recommended: bool) -> dict[str, Any]:
     (left, right), (bottom, top), bar = growth.x, growth.y, float(growth.check["bar"])
-    ticks = _apart([*(n for n, _ in growth.rows), round(right)], right - left)
+    ends = [growth.limit] if growth.limit <= right else []
+    ticks = _apart([*(n for n, _ in growth.rows), *ends], right - left)
     shapes = [charts.zone_y(bottom, bar), charts.line_y(bar, name="bad")]
     if growth.check["kind"] == "margin":
         shapes.append(charts.line_y(0.0, name="border-strong", dash=""))
@@ -415,20 +434,23 @@ def _apart(places: Sequence[int], length: float) -> list[int]:
     return sorted(out)
 
 
-def _look_notes(growth: _Growth, *, recommended: bool) -> list[dict[str, Any]]:
+def _look_notes(growth: _Growth, *, recommended: bool, short: bool = False) -> list[dict[str, Any]]:
     (left, right), (_, top), check, last = growth.x, growth.y, growth.check, growth.last
-    anchor, shift = ("right", -5) if last > (left + right) / 2 else ("left", 5)
+    is_late = last > (left + right) / 2
+    side, shift = ("left", 4) if is_late else ("right", -4)
+    needed = "required" if short else f"required: {conditions.required(check)}"
     notes: list[dict[str, Any]] = [
-        {"x": last, "y": top, "text": "cleared: stopped" if recommended else "stopped", "xanchor": anchor,
-         "yanchor": "top", "xshift": shift, "name": "c1" if recommended else "text-2"},
-        {"x": 1, "xref": "paper", "y": check["bar"], "text": f"required: {conditions.required(check)}",
-         "xanchor": "right", "yanchor": "top", "xshift": -4, "yshift": -2, "name": "bad"},
+        {"x": last, "y": top, "text": "cleared: stopped" if recommended else "stopped", "yanchor": "top",
+         "xanchor": "right" if is_late else "left", "xshift": -shift, "name": "c1" if recommended else "text-2"},
+        {"x": 0 if is_late else 1, "xref": "paper", "y": check["bar"], "text": needed, "xanchor": side,
+         "yanchor": "top", "xshift": shift, "yshift": -2, "name": "bad"},
     ]  # fmt: skip
-    if check["kind"] == "margin":
+    if check["kind"] == "margin" and not short:
         notes.append({"x": 1, "xref": "paper", "y": 0, "text": "same as now", "xanchor": "right", "yanchor": "bottom",
                       "xshift": -4})  # fmt: skip
     if growth.bounds:
         at, value = growth.bounds[max(0, len(growth.bounds) - 2)]
-        notes.append({"x": at, "y": value, "text": "bound that decides", "xanchor": "left", "yanchor": "top",
-                      "xshift": 8, "yshift": -6, "name": "c1", "font": {"weight": 600}})  # fmt: skip
+        name = "bound" if short else "bound that decides"
+        notes.append({"x": at, "y": value, "text": name, "xanchor": "left", "yanchor": "top", "xshift": 8,
+                      "yshift": -6, "name": "c1", "font": {"weight": 600}})  # fmt: skip
     return notes

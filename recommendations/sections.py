@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agentopt.lib import charts, filters
-from agentopt.lib.filters import DASH, MINUS, THIN
+from agentopt.lib import charts, wording
+from agentopt.lib.wording import DASH, MINUS, THIN
 from recommendations import conditions
 from recommendations.engine import LEFT_OUT
 
@@ -120,12 +120,12 @@ def _cost(found: Mapping[str, Any] | None) -> Tile:
     if found is None or found["then"] is None:
         return Tile(title, DASH, why="Costs are unknown: a call lacks its tokens or a price.")
     now, then = 1000 * found["now"], 1000 * found["then"]
-    change = filters.dollars(then - now) if then < now else f"+{filters.dollars(then - now)}"
-    share = filters.percent(-found["estimate"], 0)
+    change = wording.dollars(then - now) if then < now else f"+{wording.dollars(then - now)}"
+    share = wording.percent(-found["estimate"], 0)
     share = share if share.startswith(MINUS) else f"+{share}"
     tone = "good" if found["low"] > 0 else "bad" if found["high"] < 0 else ""
     return Tile(
-        title, filters.dollars(then), change=f"{change} ({share})", rest=f"from {filters.dollars(now)}", tone=tone
+        title, wording.dollars(then), change=f"{change} ({share})", rest=f"from {wording.dollars(now)}", tone=tone
     )
 
 
@@ -138,13 +138,13 @@ def _latency(found: Mapping[str, Any] | None, now: Any, then: Any) -> Tile:
     factor, digits, unit = (1000, 0, "ms") if in_ms else (1, 2, "s")
     before, after = factor * now["value"], factor * then["value"]
     tone = "good" if found["low"] > 0 else "bad" if found["high"] < 0 else ""
-    ends = f"({filters.percent(found['low'], 0)} to {filters.percent(found['high'], 0)})"
+    ends = f"({wording.percent(found['low'], 0)} to {wording.percent(found['high'], 0)})"
     return Tile(
         title,
         f"{after:.{digits}f}",
         unit,
-        change=f"{filters.signed(after - before, digits)} {unit}",
-        rest=f"from {before:.{digits}f}; on average {filters.percent(found['estimate'], 0)} {ends} saved",
+        change=f"{wording.signed(after - before, digits)} {unit}",
+        rest=f"from {before:.{digits}f}; on average {wording.percent(found['estimate'], 0)} {ends} saved",
         tone=tone,
     )
 
@@ -208,11 +208,11 @@ def _candidate_row(arm: Mapping[str, Any], *, token: str, leader: str | None) ->
         tone=tone,
         picked=arm["state"] == "recommended",
         prompts=arm["prompts"],
-        cost=filters.amount(cost["value"]) if cost else DASH,
-        quality=filters.score(quality["value"]) if quality else DASH,
-        interval=f"({filters.score(quality['low'])} to {filters.score(quality['high'])})" if quality else "",
+        cost=wording.amount(cost["value"]) if cost else DASH,
+        quality=wording.score(quality["value"]) if quality else DASH,
+        interval=f"({wording.score(quality['low'])} to {wording.score(quality['high'])})" if quality else "",
         latency=f"{latency['value']:.2f}" if latency else DASH,
-        chance=filters.probability(arm["chance"]),
+        chance=wording.probability(arm["chance"]),
         why=_why(arm),
     )
 
@@ -225,7 +225,7 @@ def _why(arm: Mapping[str, Any]) -> str:
     parts = [CODES.get(arm.get("code", ""), "")]
     if arm["difference"] and arm["state"] != "recommended":
         found = arm["difference"]
-        parts.append(f"quality {filters.signed(found['value'])} {filters.interval(found)}")
+        parts.append(f"quality {wording.signed(found['value'])} {wording.interval(found)}")
     return "; ".join(part for part in parts if part)
 
 

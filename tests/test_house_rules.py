@@ -13,11 +13,12 @@ ORDER = ["projects", "ingestion", "evaluation", "recommendations"]
 PURE = """
     projects/values.py ingestion/values.py ingestion/privacy.py ingestion/refusals.py ingestion/formats/*.py
     ingestion/catalog/pricing.py ingestion/gateway/base.py ingestion/gateway/errors.py ingestion/analytics/requests.py
+    ingestion/plots.py evaluation/plots.py recommendations/plots.py recommendations/overview_plots.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
-    agentopt/lib/money.py agentopt/lib/windows.py agentopt/lib/judge_form.py agentopt/sandbox/*.py
+    agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py agentopt/sandbox/*.py
 """
 HEAVY = ("numpy", "scipy", "pandas", "portkey_ai", "aiohttp", "sklearn", "genai_prices")
 

@@ -8,7 +8,7 @@ from django.template import Context, Template
 from django.test import RequestFactory
 from django.utils import timezone
 
-from agentopt.lib import filters
+from agentopt.lib import filters, wording
 
 
 @pytest.mark.parametrize(
@@ -17,36 +17,36 @@ from agentopt.lib import filters
      (0.53, "$0.5300"), (Decimal("796.514"), "$796.51"), (0.0000421, "$0.00004210"), (None, "–")],
 )  # fmt: skip
 def test_dollars_have_two_digits_from_one_and_four_significant_below(usd: object, text: str) -> None:
-    assert filters.dollars(usd) == text
+    assert wording.dollars(usd) == text
 
 
 def test_a_cost_per_call_becomes_one_per_thousand_calls() -> None:
-    assert filters.amount(filters.per_1000(0.00284)) == "2.84"
-    assert filters.per_1000(None) is None
+    assert wording.amount(wording.per_1000(0.00284)) == "2.84"
+    assert wording.per_1000(None) is None
 
 
 def test_nano_dollars_become_dollars_and_unknown_stays_unknown() -> None:
-    assert filters.dollars(filters.nano(8_790_000)) == "$0.008790"
-    assert filters.dollars(filters.nano(None)) == "–"
+    assert wording.dollars(wording.nano(8_790_000)) == "$0.008790"
+    assert wording.dollars(wording.nano(None)) == "–"
 
 
 def test_shares_have_one_digit_and_a_narrow_space() -> None:
-    assert filters.percent(0.03) == "3.0\u202f%"
-    assert filters.percent(0.634, 0) == "63\u202f%"
+    assert wording.percent(0.03) == "3.0\u202f%"
+    assert wording.percent(0.634, 0) == "63\u202f%"
 
 
 def test_differences_carry_their_sign_and_zero_has_none() -> None:
-    assert filters.points(0.004) == "+0.4 points"
-    assert filters.points(-0.007) == "−0.7 points"
-    assert filters.signed(-0.0004) == "0.000"
-    assert filters.signed(0.035) == "+0.035"
+    assert wording.points(0.004) == "+0.4 points"
+    assert wording.points(-0.007) == "−0.7 points"
+    assert wording.signed(-0.0004) == "0.000"
+    assert wording.signed(0.035) == "+0.035"
 
 
 def test_an_interval_says_both_ends_and_its_unit_once() -> None:
-    assert filters.interval({"low": -0.042, "high": 0.035}) == "(−0.042 to +0.035)"
-    assert filters.interval({"low": -0.037, "high": 0.012}, "points") == "(−3.7 to +1.2 points)"
-    assert filters.interval({"low": 1118, "high": 1219}, "dollars:0") == "($1,118 to $1,219)"
-    assert filters.interval({"low": None, "high": 1}) == ""
+    assert wording.interval({"low": -0.042, "high": 0.035}) == "(−0.042 to +0.035)"
+    assert wording.interval({"low": -0.037, "high": 0.012}, "points") == "(−3.7 to +1.2 points)"
+    assert wording.interval({"low": 1118, "high": 1219}, "dollars:0") == "($1,118 to $1,219)"
+    assert wording.interval({"low": None, "high": 1}) == ""
 
 
 @pytest.mark.parametrize(
@@ -61,34 +61,34 @@ def test_an_interval_says_both_ends_and_its_unit_once() -> None:
     ],
 )
 def test_a_confidence_is_rounded_down_and_never_0_or_100(value: object, text: str) -> None:
-    assert filters.confidence(value) == text
+    assert wording.confidence(value) == text
 
 
 def test_a_chance_is_never_0_or_100() -> None:
-    assert filters.probability(0.0) == "under 1\u202f%"
-    assert filters.probability(0.999) == "over 99\u202f%"
-    assert filters.probability(0.245) == "24\u202f%"
+    assert wording.probability(0.0) == "under 1\u202f%"
+    assert wording.probability(0.999) == "over 99\u202f%"
+    assert wording.probability(0.245) == "24\u202f%"
 
 
 def test_a_small_p_is_said_to_be_under_a_thousandth() -> None:
-    assert filters.p_value(0.0002) == "under 0.001"
-    assert filters.p_value(0.0401) == "0.040"
+    assert wording.p_value(0.0002) == "under 0.001"
+    assert wording.p_value(0.0401) == "0.040"
 
 
 def test_counts_get_commas_and_short_ones_a_letter() -> None:
-    assert filters.count(4000) == "4,000"
-    assert filters.short(99_999) == "99,999"
-    assert filters.short(128_400) == "128 k"
-    assert filters.short(1_340_000) == "1.3 M"
+    assert wording.count(4000) == "4,000"
+    assert wording.short(99_999) == "99,999"
+    assert wording.short(128_400) == "128 k"
+    assert wording.short(1_340_000) == "1.3 M"
 
 
 def test_microseconds_become_seconds() -> None:
-    assert filters.seconds(2_460_000) == "2.46"
-    assert filters.seconds(None) == "–"
+    assert wording.seconds(2_460_000) == "2.46"
+    assert wording.seconds(None) == "–"
 
 
 def test_a_duration_is_said_in_its_own_size() -> None:
-    assert [filters.duration(s) for s in (0.42, 12, 190, 4800, 130_000)] == [
+    assert [wording.duration(s) for s in (0.42, 12, 190, 4800, 130_000)] == [
         "0.4 s",
         "12 s",
         "3 min",

@@ -20,7 +20,7 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def finished(project: Project, sandbox: Sandbox, tmp_path: Path) -> Evaluation:
     """One candidate that serves the support agent as well for less."""
-    gateway = studies.connect(project, sandbox)
+    gateway = studies.connect(project, sandbox.url)
     studies.take_in(project, studies.support_log(140), tmp_path)
     evaluation = studies.open_study(project, gateway, rubrics=None, limit=100)
     return studies.run_to_end(evaluation, gateway)
