@@ -40,5 +40,6 @@ fmt: .venv/installed ## write what `check` would complain about, where a tool ca
 	@$(BIN)/djade --target-version 5.2 $$(git ls-files 'templates/*.html')
 
 bench: .venv/installed ## every figure we claim, with machine and versions
+	@$(BIN)/python -m benchmarks.decide --json
 	@$(BIN)/python -m benchmarks.wire --json
 	@$(BIN)/python -m benchmarks.recorded --recordings tests/data/recordings --set qa --baseline dim-0 --json

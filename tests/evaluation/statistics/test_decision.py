@@ -357,35 +357,6 @@ def test_a_hard_limit_is_a_condition_of_its_own() -> None:
     assert [c.kind for c in bound.looks[-1].conditions] == ["margin", "margin", "margin", "limit", "gain"]
 
 
-_BAR = """
-import resource, sys, time
-import numpy as np
-from evaluation.statistics.decision import Policy, Samples, decide
-assert not any(name == "django" or name.startswith("django.") for name in sys.modules)
-rng = np.random.default_rng(1)
-flat = np.tile(rng.random((300, 1)) < 0.8, (1, 9)).astype(float)
-quality = np.where(rng.random((300, 9)) < 0.12, 1 - flat, flat)
-cost = rng.random((300, 9)) * np.array([1.0] + [0.5] * 8)
-samples = Samples({"quality": quality, "safety": flat, "answered": flat}, np.arange(300), cost_usd=cost, latency_s=cost)
-began = time.process_time()
-outcome = decide(samples, Policy(futility=0.0))
-print(time.process_time() - began, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, outcome.candidate_answers)
-"""
-
-
-def test_deciding_with_cold_caches_stays_within_time_and_memory() -> None:
-    root = Path(__file__).parents[3]
-
-    one_core = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    command = [sys.executable, "-c", _BAR]
-    done = subprocess.run(command, cwd=root, env=one_core, capture_output=True, text=True, check=True)
-
-    seconds, megabytes, given = (float(x) for x in done.stdout.split())
-    assert given > 8 * 20  # the ranking and a test
-    assert seconds <= 2.0
-    assert megabytes <= 300
-
-
 _BYTES = """
 import hashlib
 from evaluation.statistics.decision import decide
