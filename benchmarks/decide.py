@@ -8,7 +8,6 @@ import json
 import os
 import platform
 import resource
-import sys
 import time
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"  # before numpy is loaded: one core
@@ -52,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

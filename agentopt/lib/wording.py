@@ -36,7 +36,7 @@ def amount(usd: object, digits: int | None = None) -> str:
         return DASH
     if digits is not None:
         return _minus(f"{value:,.{digits}f}")
-    return _minus(f"{value:,.2f}" if float(abs(value)) >= 1 else _significant(value))
+    return _minus(f"{value:,.2f}" if abs(float(value)) >= 1 else _significant(value))
 
 
 def dollars(usd: object, digits: int | None = None) -> str:
@@ -138,9 +138,9 @@ def count(value: object) -> str:
 def short(value: object) -> str:
     """A count that fits a tile: 99,999, then 128 k, 1.3 M; the full value belongs into the title."""
     found = _number(value)
-    if found is None or float(abs(found)) < 100_000:
+    if found is None or abs(float(found)) < 100_000:
         return count(value)
-    return f"{found / 1000:,.0f} k" if float(abs(found)) < 1_000_000 else f"{found / 1_000_000:,.1f} M"
+    return f"{found / 1000:,.0f} k" if abs(float(found)) < 1_000_000 else f"{found / 1_000_000:,.1f} M"
 
 
 def seconds(duration_us: object, digits: int = 2) -> str:
