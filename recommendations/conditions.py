@@ -228,6 +228,7 @@ def _foot(evidence: Evidence) -> str:
     text = "Thin: 95\u202f% interval. "
     if evidence["outcome"].get("ranked"):
         return f"{text}Nothing can be shown at the ranking, so there is no bound that decides."
-    text += "Thick: down to the bound that decides; a check is shown when it clears the shaded zone. One imagined failure is counted, so that “none failed” is not taken as proof."
+    text += "Thick: down to the bound that decides; a check is shown when it clears the shaded zone. "
+    text += "One imagined failure is counted, so that “none failed” is not taken as proof."
     disagreement = evidence["judges"]["disagreement"]
     return text if disagreement is None else f"{text} The judges differ by {disagreement:.2f} on average."
