@@ -28,7 +28,7 @@ def small_targets(page: Page) -> list[str]:
     return list(
         page.evaluate(
             """() => [...document.querySelectorAll(
-              'button, .btn, input:not([type=hidden]), select, summary, .nav a, .tabs a')]
+              'button, .btn, input:not([type=hidden]):enabled, select, summary, .nav a, .tabs a')]
             .filter(e => e.offsetParent && getComputedStyle(e).opacity !== '0')
             .map(e => [e, e.closest('label') || e]).filter(([, l]) => { const r = l.getBoundingClientRect();
               return r.width && (r.width < 23.5 || r.height < 23.5); }).map(([e]) => e.outerHTML.slice(0, 120))"""
