@@ -75,6 +75,10 @@ GET    projects:settings     project     in       refused  refused  hidden   sig
 POST   projects:settings     project     in       refused  refused  hidden   sign-in  sign-in
 GET    projects:goal         project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:goal         project     in       refused  refused  hidden   sign-in  sign-in
+GET    projects:limits       project     in       refused  refused  hidden   sign-in  sign-in
+POST   projects:limits       project     in       refused  refused  hidden   sign-in  sign-in
+GET    evaluation:judges     project     in       refused  refused  hidden   sign-in  sign-in
+POST   evaluation:judges     project     in       refused  refused  hidden   sign-in  sign-in
 GET    projects:tokens       project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:tokens       project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:revoke-token project,0   in       refused  refused  hidden   sign-in  sign-in

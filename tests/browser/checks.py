@@ -40,7 +40,7 @@ def inspect(page: Page, url: str, *, name: str, shot: Callable[[str], None]) -> 
     """Open a page in both themes and widths and at 320 px; return all that is wrong."""
     wrong: list[str] = []
     for theme in ("light", "dark"):
-        page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]
+        page.emulate_media(color_scheme=theme)
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 900})
             page.goto(url)

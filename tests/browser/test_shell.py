@@ -42,6 +42,34 @@ def test_pages_of_projects_and_settings_are_sound(project: Project, as_owner: No
     assert not wrong, checks.listed(wrong)
 
 
+def test_pages_of_the_account_are_sound(as_owner: None, inspect: Inspect) -> None:
+    wrong = inspect("/password/change/", name="password-change") + inspect("/logout/", name="logout")
+
+    assert not wrong, checks.listed(wrong)
+
+
+def test_problem_pages_are_sound(page: Page, project: Project, as_owner: None, inspect: Inspect) -> None:
+    wrong = inspect("/p/nowhere/logs/", name="not-found")
+    wrong += inspect(reverse("ingestion:logs", args=[project.slug]) + "?after=x", name="problem")
+    refused = [line for line in page.bad if "the server responded with a status" in line]  # type: ignore[attr-defined]
+
+    assert not wrong, checks.listed(wrong)
+    assert len(refused) == 10  # Chromium notes a page that is no success; nothing else stands in its console
+    page.bad[:] = [line for line in page.bad if line not in refused]  # type: ignore[attr-defined]
+
+
+def test_a_request_that_fails_is_said_in_a_toast_and_changes_nothing(
+    page: Page, live_server: Any, project: Project, as_owner: None
+) -> None:
+    page.goto(live_server.url + reverse("ingestion:logs", args=[project.slug]))
+
+    page.evaluate("htmx.ajax('GET', '/p/nowhere/logs/', { target: '#main' })")
+
+    expect(page.locator("#toasts [role=alert]")).to_contain_text("The server answered 404. Nothing was changed.")
+    expect(page.get_by_role("heading", name="Logs", level=1)).to_be_visible()
+    page.bad.clear()  # type: ignore[attr-defined]
+
+
 def test_axe_finds_planted_faults(page: Page, live_server: Any, transactional_db: None) -> None:
     page.goto(f"{live_server.url}/setup/")
     page.evaluate(
