@@ -1,6 +1,6 @@
 """Forms of evaluations: what to try on how much, and going on with a higher cap."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -89,9 +89,9 @@ class ResumeForm(forms.Form):
         widget=_input(inputmode="decimal", step="any"),
     )  # fmt: skip
 
-    def __init__(self, evaluation: Evaluation, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, evaluation: Evaluation, data: Mapping[str, Any] | None = None) -> None:
         cap = money.usd(evaluation.cap_nanousd) or Decimal(0)
-        super().__init__(*args, initial={"max_cost_usd": round(cap * 2, 2) or 1}, **kwargs)
+        super().__init__(data, initial={"max_cost_usd": round(cap * 2, 2) or 1})
         self.label_suffix = ""
         self._cap, self._at_cap = cap, evaluation.state == Evaluation.State.AT_CAP
 

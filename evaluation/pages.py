@@ -1,13 +1,13 @@
 """What the pages of evaluations show: rows of the list, and one evaluation with its words, bars and figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from agentopt.lib import charts
 from agentopt.lib.money import NANO
-from agentopt.lib.wording import count
+from agentopt.lib.wording import DASH, count, dollars, interval, percent, score, signed
 from evaluation import plots, selectors
 from evaluation.models import Candidate, Evaluation, Look
 from evaluation.selectors import Arm, Detail
@@ -101,6 +101,15 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A quality difference to the baseline with its central 95 % interval."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
 class CandidateRow:
     """A candidate in the table, with its interval as a bar where it was measured."""
 
@@ -109,6 +118,7 @@ class CandidateRow:
     tone: str
     is_live: bool
     is_leader: bool
+    quality: Seen | None  # None: not looked at yet
     bar: charts.Range | None
     note: str
 
@@ -122,6 +132,18 @@ class JudgeRow:
     is_exact: bool
     scored: int
     unscored: int
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One metric of the leader against the baseline, as texts."""
+
+    name: str
+    before: str
+    after: str
+    difference: str
+    interval: str
+    prompts: int
 
 
 @dataclass(frozen=True)
@@ -156,8 +178,9 @@ class Sight:
     spend_bar: plots.SpendBar
     rows: list[CandidateRow]
     margin: float | None
+    n_looks: int
     looks: charts.Chart | None
-    trade_off: charts.Chart | None
+    measures: list[Measure]
     judges: list[JudgeRow]
 
 
@@ -182,8 +205,9 @@ def sight(evaluation: Evaluation) -> Sight:
         spend_bar=_spend_bar(found),
         rows=_candidate_rows(found, looks, margin=margin),
         margin=margin,
+        n_looks=len(looks),
         looks=_looks_chart(found, looks, baseline=baseline),
-        trade_off=_trade_off(found, baseline, margin=margin),
+        measures=_measures(found),
         judges=_judge_rows(found),
     )
 
@@ -248,9 +272,8 @@ def _spend_bar(found: Detail) -> plots.SpendBar:
 def _candidate_rows(found: Detail, looks: Sequence[Look], *, margin: float | None) -> list[CandidateRow]:
     colors = charts.series(arm.name for arm in found.arms)
     tried = [arm for arm in found.arms if arm.position]
-    qualities = [arm.quality for arm in tried if arm.quality]
-    ends = [end for quality in qualities for end in (quality.low, quality.high)]
-    scale = charts.Scale.of(ends, edge=-(margin or 0.0))
+    seen = {arm.id: _seen(arm, [look for look in looks if look.candidate_id == arm.id]) for arm in tried}
+    scale = charts.Scale.of([end for one in seen.values() if one for end in (one.low, one.high)], edge=-(margin or 0.0))
     codes = {row["candidate"]: row["code"] for row in (found.outcome or {}).get("candidates", [])}
     leader = (found.outcome or {}).get("leader")
     return [
@@ -260,11 +283,23 @@ def _candidate_rows(found: Detail, looks: Sequence[Look], *, margin: float | Non
             tone=ARM_TONES.get(Candidate.State(arm.state), "open"),
             is_live=arm.state == Candidate.State.TRYING and found.row.state == State.RUNNING,
             is_leader=arm.id == leader,
-            bar=_bar(arm, scale, _bound(arm, looks)),
+            quality=(quality := seen[arm.id]),
+            bar=_bar(arm, scale, quality, _bound(arm, looks)) if quality else None,
             note=_note(arm, codes.get(arm.id, "")),
         )
         for arm in tried
     ]
+
+
+def _seen(arm: Arm, looks: Sequence[Look]) -> Seen | None:
+    """Quality at the end, or at the last look so far."""
+    found = condition(looks[-1], "quality") if looks else None
+    if arm.quality is not None:
+        ends = (arm.quality.estimate, arm.quality.low, arm.quality.high)
+    else:
+        ends = (found["estimate"], found["low"], found["high"]) if found else (None, None, None)
+    estimate, low, high = ends
+    return None if estimate is None or low is None or high is None else Seen(estimate, low, high)
 
 
 def _bound(arm: Arm, looks: Sequence[Look]) -> float | None:
@@ -279,15 +314,12 @@ def condition(look: Look, metric: str) -> Mapping[str, Any] | None:
     return next((one for one in look.conditions if one["metric"] == metric and one["kind"] == "margin"), None)
 
 
-def _bar(arm: Arm, scale: charts.Scale, bound: float | None) -> charts.Range | None:
-    quality = arm.quality
-    if quality is None or quality.estimate is None or quality.low is None or quality.high is None:
-        return None
-    said = (plots.spoken(quality.estimate), plots.spoken(quality.low), plots.spoken(quality.high))
+def _bar(arm: Arm, scale: charts.Scale, seen: Seen, bound: float | None) -> charts.Range:
+    said = (plots.spoken(seen.estimate), plots.spoken(seen.low), plots.spoken(seen.high))
     tone = "ok" if arm.state == Candidate.State.PASSED else "warn" if bound is not None else "ctx"
     return charts.range_bar(
         f"{arm.name}: {said[0]}, interval {said[1]} to {said[2]}", scale,
-        estimate=quality.estimate, low=quality.low, high=quality.high, bound=bound, tone=tone,
+        estimate=seen.estimate, low=seen.low, high=seen.high, bound=bound, tone=tone,
     )  # fmt: skip
 
 
@@ -326,29 +358,39 @@ def _looks_chart(found: Detail, looks: Sequence[Look], *, baseline: Arm | None) 
     return plots.looks(arm.name, baseline.name, points=points, bar=seen[0][1]["bar"])
 
 
-def _trade_off(found: Detail, baseline: Arm | None, *, margin: float | None) -> charts.Chart | None:
-    """Cost of every measured model against its quality difference: candidates saw different prompts."""
+# ------------------------------------------------------------------------------------------------ measures
+def _measures(found: Detail) -> list[Measure]:
+    """Every metric of the leader against the baseline, then quality within each use case."""
     leader = (found.outcome or {}).get("leader")
-    points = [
-        plots.ModelPoint(
-            arm.name, float(arm.cost_per_1000_usd), arm.quality.estimate, quality_low=arm.quality.low,
-            quality_high=arm.quality.high, prompts=arm.quality.prompts, is_leader=arm.id == leader,
-        )
-        for arm in found.arms
-        if arm.quality and arm.quality.estimate is not None and arm.cost_per_1000_usd
-    ]  # fmt: skip
-    if not points or baseline is None or not baseline.cost_per_1000_usd:
-        return None
-    own = plots.ModelPoint(
-        baseline.name, float(baseline.cost_per_1000_usd), 0.0, prompts=baseline.prompts, is_baseline=True
-    )
-    return plots.trade_off(
-        [own, *points],
-        colors=charts.series(arm.name for arm in found.arms),
-        lowest=None if margin is None else -margin,
-        is_difference=True,
-        note=f"quality difference to {baseline.name}; upright lines: 95\u202f% interval",
-    )
+    arm = next((arm for arm in found.arms if arm.id == leader), None)
+    known = [metric for metric in (arm.metrics if arm else []) if metric.estimate is not None]
+    overall = [_measure(metric) for metric in known if not metric.use_case]
+    return overall + [_measure(metric) for metric in known if metric.use_case]
+
+
+def _measure(metric: selectors.Metric) -> Measure:
+    say, is_share_saved = _SAID.get(metric.metric, (score, False))
+    name = f"{metric.metric}, {metric.use_case}" if metric.use_case else metric.metric.removeprefix("level ")
+    if is_share_saved:
+        difference, ends = f"saves {percent(metric.estimate, 0)}", interval(metric, "percent:0")
+    else:
+        difference, ends = signed(metric.estimate), interval(metric)
+    return Measure(name, say(metric.baseline), say(metric.value), difference, ends, metric.prompts)
+
+
+def _per_1000(usd: float | None) -> str:
+    return dollars(None if usd is None else usd * 1000)
+
+
+def _seconds(value: float | None) -> str:
+    return DASH if value is None else f"{value:.2f} s"
+
+
+# how a metric's means are said, and whether its estimate is the share saved
+_SAID: dict[str, tuple[Callable[[float | None], str], bool]] = {
+    "cost": (_per_1000, True),
+    "latency": (_seconds, True),
+}
 
 
 # ------------------------------------------------------------------------------------------------ judges

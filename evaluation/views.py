@@ -44,8 +44,8 @@ def listing(request: HttpRequest, slug: str) -> HttpResponse:
 def create(request: HttpRequest, slug: str) -> HttpResponse:
     """Choose and see what it would take (GET), or start it (POST)."""
     project = access.project_for(request.user, slug, Role.MEMBER)
-    given = request.POST if request.method == "POST" else request.GET
-    form = EvaluationForm(given) if given else EvaluationForm(initial=_defaults(project))
+    given = request.POST if request.method == "POST" else request.GET or None  # a first visit is no bound form
+    form = EvaluationForm(given, initial=_defaults(project))
     is_sound = not form.is_bound or form.is_valid()
     wanted = form.request()  # before a refusal takes the refused fields out of the form
     if request.method == "POST" and is_sound:
@@ -95,12 +95,14 @@ def detail(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 def _show(
     request: HttpRequest, project: Project, evaluation: Evaluation, *, form: ResumeForm | None = None
 ) -> HttpResponse:
-    may_work = access.may(request.user, project, Role.MEMBER)
+    sight = pages.sight(evaluation)
     context = {
         "project": project,
         "evaluation": evaluation,
-        "sight": pages.sight(evaluation),
-        "may_work": may_work,
+        "sight": sight,
+        "may_work": access.may(request.user, project, Role.MEMBER),
+        "is_part": htmx.wants_part(request),
+        "has_new_looks": request.GET.get("looks") != str(sight.n_looks),  # else the figure stays as it is drawn
         "form": form or ResumeForm(evaluation),
     }
     return htmx.render(request, "evaluation/detail.html", context, part="live", status=422 if form else 200)

@@ -1,5 +1,7 @@
 """Pages of evaluations: the list, a new one, one of them in each of its states, and who may do what."""
 
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -127,7 +129,7 @@ def test_a_page_that_runs_asks_for_its_moving_part_every_two_seconds(
     page = _body(client_of(reader).get(_in_state(opened, state)))
 
     assert 'hx-trigger="every 2s"' in page
-    assert f'hx-get="{opened.get_absolute_url()}"' in page
+    assert f'hx-get="{opened.get_absolute_url()}?looks=0"' in page
     assert "Progress" in page
     assert "of at most" in page
 
@@ -146,6 +148,20 @@ def test_the_part_is_a_fragment_and_a_plain_visit_the_whole_page(
     assert "hx-swap-oob" not in _body(whole)
     assert "HX-Request" in part["Vary"]
     assert "HX-Request" in whole["Vary"]
+
+
+def test_a_figure_is_sent_again_only_after_a_new_look(
+    opened: Evaluation, sandbox: Sandbox, reader: User, client_of: Clients
+) -> None:
+    studies.run_to_end(opened, studies.connect(opened.project, sandbox.url))
+    client, address = client_of(reader), _in_state(opened, State.RUNNING)
+
+    fresh = client.get(address, {"looks": "0"}, headers=HTMX)
+    known = client.get(address, {"looks": str(opened.looks.count())}, headers=HTMX)
+
+    assert 'data-figure="looks"' in _body(fresh)
+    assert 'data-figure="looks"' not in _body(known)
+    assert 'class="range' in _body(known)
 
 
 @pytest.mark.parametrize("state", [State.PAUSED, State.AT_CAP, State.DONE, State.FAILED, State.CANCELLED])
@@ -186,6 +202,8 @@ def test_a_finished_page_says_what_came_out_with_figures_and_tables(
     assert reverse("recommendations:list", args=[done.project.slug]) in page
     assert 'data-figure="looks"' in page
     assert "Bound that decides" in page
+    assert "corvus-medium against aurora-large" in page
+    assert "saves" in page
     assert "every 2s" not in page
 
 
@@ -322,6 +340,15 @@ def test_what_makes_no_sense_is_said_and_starts_nothing(
     assert not ready.evaluations.exists()
 
 
+def test_a_request_without_any_field_is_the_default_one_and_needs_a_gateway(
+    project: Project, member: User, client_of: Clients
+) -> None:
+    answer = client_of(member).post(_new(project))
+
+    assert answer.status_code == 422
+    assert "No gateway is set" in _body(answer)
+
+
 def test_hostile_model_names_are_text(ready: Project, member: User, client_of: Clients) -> None:
     loader.learn([GatewayModel(HOSTILE, "nobody", HOSTILE)], ready)
 
@@ -376,6 +403,15 @@ def test_a_gateway_that_is_down_is_a_notice(
     assert "Try again" in _body(shown)
     assert refused.status_code == 422
     assert not ready.evaluations.exists()
+
+
+def test_pages_do_not_load_what_only_work_in_the_background_needs() -> None:
+    heavy = "{'numpy', 'scipy', 'pandas', 'aiohttp', 'portkey_ai', 'plotly'}"
+    code = f"import django, sys; django.setup(); import evaluation.urls; print(sorted({heavy} & set(sys.modules)))"
+
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert found.stdout.strip() == "[]"
 
 
 def test_the_same_choice_again_is_no_choice() -> None:

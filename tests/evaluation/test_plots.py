@@ -1,36 +1,26 @@
 """Figures of evaluations: what they draw, what their tables say, where their labels stand."""
 
 import json
-import math
 
 import pytest
 
 from agentopt.lib import charts
 from evaluation import plots
-from evaluation.plots import LookPoint, ModelPoint
+from evaluation.plots import LookPoint
 
 POINTS = [
     LookPoint(20, -0.019, -0.151, 0.046, bound=None, is_shown=False),
     LookPoint(30, -0.024, -0.122, 0.029, bound=-0.191, is_shown=False),
     LookPoint(100, 0.001, -0.049, 0.040, bound=-0.041, is_shown=True),
 ]
-MODELS = [
-    ModelPoint("old", 8.0, 0.0, is_baseline=True, prompts=150),
-    ModelPoint("new", 2.0, -0.004, quality_low=-0.03, quality_high=0.02, prompts=150, is_leader=True),
-    ModelPoint("twin", 2.1, -0.006, quality_low=-0.05, quality_high=0.03, prompts=20),
-]
-COLORS = charts.series(point.name for point in MODELS)
-
-
-def _trade_off() -> charts.Chart:
-    return plots.trade_off(MODELS, colors=COLORS, lowest=-0.05, is_difference=True)
 
 
 def test_only_trace_types_that_keep_the_policy_are_drawn_and_none_has_a_color() -> None:
-    for chart in (plots.looks("new", "old", points=POINTS, bar=-0.05), _trade_off()):
-        assert {trace["type"] for trace in chart.data} <= charts.TRACES
-        assert all("color" not in json.dumps(part) for part in (chart.data, chart.layout))
-        assert all(trace["meta"]["c"] for trace in chart.data)
+    chart = plots.looks("new", "old", points=POINTS, bar=-0.05)
+
+    assert {trace["type"] for trace in chart.data} <= charts.TRACES
+    assert all("color" not in json.dumps(part) for part in (chart.data, chart.layout))
+    assert all(trace["meta"]["c"] for trace in chart.data)
 
 
 def test_a_look_that_can_show_nothing_has_an_estimate_and_no_bound() -> None:
@@ -87,33 +77,11 @@ def test_a_single_look_is_drawn_too() -> None:
     assert "nothing could be shown" in chart.label
 
 
-def test_the_margin_of_a_difference_is_a_dashed_line_with_its_name() -> None:
-    chart = _trade_off()
+def test_the_margin_is_a_dashed_line_with_its_name() -> None:
+    chart = plots.looks("new", "old", points=POINTS, bar=-0.05)
 
-    assert [shape["name"] for shape in chart.layout["shapes"]] == ["zone", "bad"]
-    assert chart.layout["annotations"][-1]["text"] == "lowest quality allowed"
-
-
-def test_a_model_without_a_cost_is_left_out_of_a_log_axis() -> None:
-    chart = plots.trade_off([*MODELS, ModelPoint("free", 0.0, 0.5)], colors=COLORS, lowest=None)
-
-    assert [row[0] for row in chart.table.rows] == ["old", "new", "twin"]
-    assert chart.layout["xaxis"]["range"][0] < math.log10(2.0)
-
-
-def test_names_of_neighbors_stand_apart() -> None:
-    first, second = [label for label in _trade_off().layout["annotations"] if label["text"] in ("new", "twin")]
-
-    assert (first["xanchor"], first["yshift"]) != (second["xanchor"], second["yshift"])
-
-
-def test_a_hostile_name_is_text_in_a_figure() -> None:
-    name = '<a href="javascript:alert(1)">%{x}</a>'
-    chart = plots.trade_off([ModelPoint(name, 1.0, 0.5)], colors={}, lowest=None)
-
-    drawn = json.dumps([chart.data, chart.layout])
-    assert "<a" not in drawn
-    assert "%{x}" not in drawn
+    assert [shape["name"] for shape in chart.layout["shapes"]] == ["zone", "bad", "border-strong"]
+    assert chart.layout["annotations"][0]["text"] == "margin −0.05"
 
 
 def test_spend_is_laid_out_against_the_cap() -> None:
