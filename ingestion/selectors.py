@@ -16,7 +16,7 @@ from ingestion.formats import bodies, fields
 from ingestion.formats.fields import Unreadable
 from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, SetAside
 from ingestion.values import Counted, LogFilter, LogPage, LogRow, UsageProfile
-from projects.models import Project
+from projects.models import Job, Project
 
 MAX_PAGE = 200
 COUNT_LIMIT = 10_000
@@ -239,6 +239,11 @@ def stats(project: Project) -> Stats:
         models=tuple(models_seen(project)),
         simulated=project.batches.filter(simulated=True).exists(),
     )
+
+
+def newest_sync(project: Project) -> Job | None:
+    """The newest pull of logs, waiting, running or ended."""
+    return project.jobs.filter(kind="sync").order_by("-pk").first()
 
 
 def rows_set_aside(project: Project) -> QuerySet[SetAside]:

@@ -13,6 +13,7 @@ from ingestion.forms import LogFilterForm
 from ingestion.gateway import open_gateway
 from ingestion.values import LogFilter
 from projects import access
+from projects.jobs import ACTIVE
 from projects.models import Project, Role
 
 PAGE = 50
@@ -39,11 +40,22 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
         "colors": charts.series(models),
         "chart": None if after else _strip(project, wanted),
         "filtered": any(request.GET.get(name) for name in form.fields),
-        "sync": project.jobs.filter(kind="sync").order_by("-pk").first(),
+        "sync": selectors.newest_sync(project),
         "set_aside": selectors.rows_set_aside(project)[:20],
         "simulated": project.connection.simulated,
     }
     return htmx.render(request, "ingestion/logs.html", context, part="results")
+
+
+@require_safe
+def sync_state(request: HttpRequest, slug: str) -> HttpResponse:
+    """How far a pull of logs is; the page asks for it while one runs, and shows itself anew when it ends."""
+    project = access.project_for(request.user, slug)
+    job = selectors.newest_sync(project)
+    response = htmx.render(request, "ingestion/sync.html", {"project": project, "sync": job})
+    if job is None or job.state not in ACTIVE:
+        response["HX-Refresh"] = "true"
+    return response
 
 
 def _strip(project: Project, wanted: LogFilter) -> charts.Chart | None:

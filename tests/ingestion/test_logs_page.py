@@ -123,3 +123,21 @@ def test_a_receipt_multiplies_tokens_by_the_price_of_the_day(project: Project) -
     assert found is not None
     assert [(line.kind, line.cost_nanousd) for line in found.lines] == [("In", 6_045_000), ("Out", 2_740_000)]
     assert found.valid_from == date(2026, 1, 1)
+
+
+def test_the_page_follows_a_pull_and_shows_itself_anew_when_it_ends(
+    client_of: ClientOf, reader: User, filled: Project
+) -> None:
+    job = filled.jobs.create(kind="sync", state="running", done=3, total=10, message="window 1 of 2")
+    client, state = client_of(reader), reverse("ingestion:sync-state", args=[filled.slug])
+
+    page = client.get(address(filled)).content.decode()
+    going = client.get(state, headers={"HX-Request": "true"})
+    filled.jobs.filter(pk=job.pk).update(state="failed", error="The key was refused.")
+    ended = client.get(state, headers={"HX-Request": "true"})
+
+    assert f'hx-get="{state}"' in page
+    assert "window 1 of 2" in going.content.decode()
+    assert "HX-Refresh" not in going
+    assert ended["HX-Refresh"] == "true"
+    assert "The key was refused." in client.get(address(filled)).content.decode()
