@@ -17,7 +17,9 @@ from recommendations.sections import tokens
 Evidence = Mapping[str, Any]
 Trace = dict[str, Any]
 MARGIN = {"l": 42, "r": 12, "t": 14, "b": 44}
-WIDE, NARROW = (540.0, 262.0), (262.0, 262.0)  # pixels inside the axes, for placing labels
+# pixels inside the axes, for placing labels; paper is as narrow as a phone and lower
+WIDE, NARROW = (540.0, 262.0), (262.0, 150.0)
+SPARE = 10.0  # pixels above the axes that a label may use
 LETTER, LINE = 6.7, 15.0  # pixels of a letter and of a line of 12 px text
 _OPEN = ("dropped_at_ranking", "not_reached")
 
@@ -218,7 +220,8 @@ def _money_ticks(x_range: Sequence[float]) -> dict[str, Any]:
 # ------------------------------------------------------------------------------------------------ places of labels
 _SPOTS = (  # xanchor, xshift, yshift: right and left of the point, above and below; then farther
     ("left", 10, 15), ("right", -10, 15), ("left", 10, -15), ("right", -10, -15), ("center", 0, 22), ("center", 0, -22),
-    ("left", 12, 0), ("right", -12, 0), ("left", 10, 30), ("right", -10, 30), ("left", 10, -30), ("right", -10, -30),
+    ("left", 12, 0), ("right", -12, 0), ("left", 8, 22), ("right", -8, 22),
+    ("left", 10, 30), ("right", -10, 30), ("left", 10, -30), ("right", -10, -30),
 )  # fmt: skip
 _Box = tuple[float, float, float, float]
 
@@ -291,7 +294,7 @@ def _cost_of(box: _Box, taken: Iterable[_Box], *, size: tuple[float, float]) -> 
         * max(0.0, min(box[3], other[3]) - max(box[1], other[1]))
         for other in taken
     )
-    outside = max(0.0, -box[0]) + max(0.0, box[2] - size[0]) + max(0.0, -box[1]) + max(0.0, box[3] - size[1])
+    outside = max(0.0, -box[0]) + max(0.0, box[2] - size[0]) + max(0.0, -box[1]) + max(0.0, box[3] - size[1] - SPARE)
     return covered + 10 * LINE * outside
 
 

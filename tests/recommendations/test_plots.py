@@ -65,7 +65,8 @@ def test_one_known_model_makes_no_figure_of_cost_against_quality() -> None:
     assert plots.trade(documents.too_few()) is None
 
 
-def test_labels_of_close_models_do_not_cover_each_other() -> None:
+@pytest.mark.parametrize(("part", "size"), [("layout", plots.WIDE), ("narrow", plots.NARROW)])
+def test_labels_of_close_models_do_not_cover_each_other(part: str, size: tuple[float, float]) -> None:
     evidence = documents.recommended()
     for arm in evidence["candidates"]:
         arm["cost_per_1000_usd"] |= {"value": 2.0, "low": 1.9, "high": 2.1}
@@ -73,14 +74,15 @@ def test_labels_of_close_models_do_not_cover_each_other() -> None:
     chart = plots.trade(evidence)
 
     assert chart is not None
-    boxes = [_box(note, chart.layout) for note in chart.layout["annotations"] if note["name"] != "bad"]
+    notes = [note for note in chart.figure[part]["annotations"] if note["name"] != "bad"]
+    boxes = [_box(note, chart.layout, size=size) for note in notes]
     assert not any(_overlap(one, other) for i, one in enumerate(boxes) for other in boxes[:i])
 
 
-def _box(note: dict[str, Any], layout: Any) -> tuple[float, float, float, float]:
+def _box(note: dict[str, Any], layout: Any, *, size: tuple[float, float]) -> tuple[float, float, float, float]:
     (left, right), (low, high) = layout["xaxis"]["range"], layout["yaxis"]["range"]
-    x = (note["x"] - left) / (right - left) * plots.WIDE[0] + note["xshift"]
-    y = (note["y"] - low) / (high - low) * plots.WIDE[1] + note["yshift"]
+    x = (note["x"] - left) / (right - left) * size[0] + note["xshift"]
+    y = (note["y"] - low) / (high - low) * size[1] + note["yshift"]
     wide = len(note["text"]) * plots.LETTER
     start = x - {"left": 0.0, "center": wide / 2, "right": wide}[note["xanchor"]]
     return start, y - plots.LINE / 2, start + wide, y + plots.LINE / 2
