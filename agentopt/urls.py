@@ -6,6 +6,7 @@ from django.urls import include, path
 
 from agentopt import health
 
+handler500 = "agentopt.lib.htmx.server_error"
 admin.site.site_header = "agentopt"
 admin.site.site_title = "agentopt"
 urlpatterns = [

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
+
+from agentopt.lib import htmx
 
 from projects.models import Project, User
 
@@ -53,3 +55,29 @@ def test_a_refusal_is_a_page_with_its_status(
     assert (missing.status_code, refused.status_code, wrong.status_code) == (404, 403, 400)
     assert b"This needs the role owner" in refused.content
     assert b"no place in the list" in wrong.content
+
+
+def test_a_crash_gets_a_page_with_a_number_to_find_it_by() -> None:
+    request = RequestFactory().get("/p/x/")
+
+    answer = htmx.server_error(request)
+
+    assert answer.status_code == 500
+    assert b"the number <b" in answer.content
+
+
+def test_a_form_of_an_old_page_is_refused_in_words(owner: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(owner)
+
+    answer = client.post(reverse("projects:create"), {"name": "x"})
+
+    assert answer.status_code == 403
+    assert b"The form came from an old page" in answer.content
+
+
+def test_an_unknown_address_is_a_page_of_ours(owner: User, client_of: ClientOf) -> None:
+    answer = client_of(owner).get("/nowhere/")
+
+    assert answer.status_code == 404
+    assert b"There is nothing here" in answer.content
