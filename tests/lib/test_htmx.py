@@ -6,7 +6,6 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from agentopt.lib import htmx
-
 from projects.models import Project, User
 
 ClientOf = Callable[[User], Client]
