@@ -428,8 +428,6 @@ LOGGING = {
     "formatters": {"json": {"()": "agentopt.lib.logs.JsonFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "json"}},
     "root": {"handlers": ["console"], "level": LOG_LEVEL},
-    # what the queue takes and hands out is told by our own jobs; one line for each delivery only hides them
-    "loggers": {"django-q": {"level": "WARNING"}},
-    # Django's own handlers would write each line a second time
-    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL}, "django-q": {"level": LOG_LEVEL}},
+    # Django's own handlers would write each line a second time; what the queue delivers is told by our own jobs
+    "loggers": {"django": {"handlers": [], "level": LOG_LEVEL}, "django-q": {"level": "WARNING"}},
 }
