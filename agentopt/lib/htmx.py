@@ -85,7 +85,11 @@ def problem(request: HttpRequest, error: AgentOptError) -> HttpResponse:
     if status == 502:
         log.warning("page_failed", code=error.code)
     template = ERROR_PAGES.get(status, "problem.html")
-    context = {"error": error, "status": status, "retry": status in (409, 502)}
+    # an address that only takes POST cannot be opened again; the page it was sent from can
+    back = (
+        request.get_full_path() if request.method == "GET" else _own_path(request, request.headers.get("Referer", ""))
+    )
+    context = {"error": error, "status": status, "back": back}
     return render_page(request, template, context, status=status)
 
 
@@ -102,9 +106,13 @@ def _whole_page_sign_in(request: HttpRequest, response: HttpResponse) -> HttpRes
     login = resolve_url(settings.LOGIN_URL)
     if not getattr(request, "htmx", False) or urlsplit(response.get("Location", "")).path != login:
         return response
-    shown = request.headers.get("HX-Current-URL", "")  # the page, not the part that was asked for
-    back = ""
-    if url_has_allowed_host_and_scheme(shown, allowed_hosts={request.get_host()}):
-        parts = urlsplit(shown)
-        back = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    back = _own_path(request, request.headers.get("HX-Current-URL", ""))  # the page, not the part that was asked for
     return HttpResponseClientRedirect(f"{login}?{urlencode({'next': back})}" if back else login)
+
+
+def _own_path(request: HttpRequest, url: str) -> str:
+    """Path and query of an address of this site; "" for any other."""
+    if not url or not url_has_allowed_host_and_scheme(url, allowed_hosts={request.get_host()}):
+        return ""
+    parts = urlsplit(url)
+    return f"{parts.path}?{parts.query}" if parts.query else parts.path

@@ -76,7 +76,11 @@ def shot(page: Page) -> Callable[[str], None]:
         if SHOTS:
             Path(SHOTS).mkdir(parents=True, exist_ok=True)
             # Playwright hides the caret by a style element of its own, which the CSP would report
+            size = page.viewport_size
+            assert size is not None
+            page.set_viewport_size({**size, "height": page.evaluate("document.documentElement.scrollHeight")})
             page.screenshot(path=str(Path(SHOTS) / f"{name}.png"), full_page=True, caret="initial")
+            page.set_viewport_size(size)
 
     return take
 

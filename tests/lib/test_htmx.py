@@ -80,3 +80,17 @@ def test_an_unknown_address_is_a_page_of_ours(owner: User, client_of: ClientOf) 
 
     assert answer.status_code == 404
     assert b"There is nothing here" in answer.content
+
+
+def test_a_refused_action_leads_back_to_its_page_and_nowhere_else(
+    client_of: ClientOf, owner: User, project: Project
+) -> None:
+    own = project.memberships.get(user=owner)
+    url, client = reverse("projects:remove-member", args=[project.slug, own.pk]), client_of(owner)
+    members = reverse("projects:members", args=[project.slug])
+
+    answer = client.post(url, headers={"Referer": f"http://testserver{members}"})
+    elsewhere = client.post(url, headers={"Referer": "https://evil.example/"})
+
+    assert f'href="{members}">Back to the page' in answer.content.decode()
+    assert b"Back to the page" not in elsewhere.content
