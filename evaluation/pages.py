@@ -147,6 +147,26 @@ class Measure:
 
 
 @dataclass(frozen=True)
+class Check:
+    """One condition at the last look at the candidate being tried; no bound: that look could show nothing."""
+
+    name: str
+    estimate: str
+    bound: str
+    bar: str
+    is_shown: bool
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What the candidate being tried has shown so far."""
+
+    candidate: str
+    prompts: int
+    rows: list[Check]
+
+
+@dataclass(frozen=True)
 class Progress:
     """How far a run is: its stages, the step at hand, and what was counted."""
 
@@ -180,6 +200,7 @@ class Sight:
     margin: float | None
     n_looks: int
     looks: charts.Chart | None
+    checks: Checks | None  # while there is no result
     measures: list[Measure]
     judges: list[JudgeRow]
 
@@ -207,6 +228,7 @@ def sight(evaluation: Evaluation) -> Sight:
         margin=margin,
         n_looks=len(looks),
         looks=_looks_chart(found, looks, baseline=baseline),
+        checks=_checks(found, looks) if evaluation.state != State.DONE else None,
         measures=_measures(found),
         judges=_judge_rows(found),
     )
@@ -358,7 +380,22 @@ def _looks_chart(found: Detail, looks: Sequence[Look], *, baseline: Arm | None) 
     return plots.looks(arm.name, baseline.name, points=points, bar=seen[0][1]["bar"])
 
 
-# ------------------------------------------------------------------------------------------------ measures
+# ------------------------------------------------------------------------------------------------ checks and measures
+def _checks(found: Detail, looks: Sequence[Look]) -> Checks | None:
+    arm = next((arm for arm in found.arms if arm.state == Candidate.State.TRYING), None)
+    own = [look for look in looks if arm and look.candidate_id == arm.id and not look.ranking]
+    if arm is None or not own:
+        return None
+    rows = [
+        Check(
+            one["metric"] if one["kind"] == "margin" else f"{one['metric']} {one['kind']}".replace("gain gain", "gain"),
+            signed(one["estimate"]), signed(one["bound"]), signed(one["bar"], 2), is_shown=bool(one["shown"]),
+        )
+        for one in own[-1].conditions
+    ]  # fmt: skip
+    return Checks(arm.name, own[-1].prompts, rows)
+
+
 def _measures(found: Detail) -> list[Measure]:
     """Every metric of the leader against the baseline, then quality within each use case."""
     leader = (found.outcome or {}).get("leader")

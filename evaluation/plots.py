@@ -124,10 +124,12 @@ def _look_labels(points: Sequence[LookPoint], *, bar: float, wide: bool) -> list
     ]
     deciding = [point for point in points if point.bound is not None]
     if deciding:
-        point = deciding[len(deciding) // 2]
+        point = deciding[(len(deciding) - 1) // 2]
+        is_last = point is points[-1]  # beyond it there is no room for words
         labels.append(
             {"x": point.prompts, "y": point.bound, "text": "bound that decides" if wide else "bound", "name": "c1",
-             "xanchor": "left", "yanchor": "top", "xshift": 6, "yshift": -6, "font": {"weight": 600}}
+             "xanchor": "right" if is_last else "left", "yanchor": "top", "xshift": 0 if is_last else 6, "yshift": -6,
+             "font": {"weight": 600}}
         )  # fmt: skip
     return labels
 

@@ -150,6 +150,20 @@ def test_the_part_is_a_fragment_and_a_plain_visit_the_whole_page(
     assert "HX-Request" in whole["Vary"]
 
 
+def test_checks_of_the_candidate_being_tried_stand_beside_its_looks(
+    opened: Evaluation, sandbox: Sandbox, reader: User, client_of: Clients
+) -> None:
+    studies.run_to_end(opened, studies.connect(opened.project, sandbox.url))
+    opened.candidates.filter(position=1).update(state="trying")
+    opened.project.evaluations.update(outcome=None)
+
+    page = _body(client_of(reader).get(_in_state(opened, State.RUNNING)))
+
+    last = opened.looks.order_by("-prompts")[0]
+    assert f"Checks after {last.prompts} prompts" in page
+    assert page.count("not yet") + page.count(">shown<") == len(last.conditions)
+
+
 def test_a_figure_is_sent_again_only_after_a_new_look(
     opened: Evaluation, sandbox: Sandbox, reader: User, client_of: Clients
 ) -> None:
