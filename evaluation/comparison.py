@@ -73,12 +73,12 @@ def samples_of(evaluation: Evaluation, rows: int | None = None) -> Samples:
     Metrics that nobody measured are absent: safety without a judge of it, cost where no pair has one, latency unless
     the baseline was called beside the candidates.
     """
-    return _table(evaluation, rows=rows).samples
+    return read(evaluation, rows=rows).samples
 
 
 def measure(evaluation: Evaluation) -> Outcome | Wanted:
     """Return the outcome, or what must be measured before there is one. It reads rows only."""
-    table = _table(evaluation, rows=None)
+    table = read(evaluation)
     policy = Policy.from_json(evaluation.policy)
     total = min(evaluation.limit, len(table.use_cases))
     return decision.step(table.samples, policy, measured=table.measured, total=total)
@@ -96,7 +96,8 @@ def recompute(evaluation: Evaluation) -> Outcome:
     return said
 
 
-def _table(evaluation: Evaluation, *, rows: int | None) -> Table:
+def read(evaluation: Evaluation, *, rows: int | None = None) -> Table:
+    """Return all that stands in rows about an evaluation, or about its first prompts only."""
     columns = columns_of(evaluation)
     samples = list(
         evaluation.samples.order_by("position").values_list("pk", "record__trace_id", "use_case", named=True)[:rows]
@@ -263,7 +264,7 @@ def _paired(amounts: Array) -> bool:
 # ------------------------------------------------------------------------------------------------ outcome to rows
 def store(evaluation: Evaluation, outcome: Outcome) -> None:
     """Write looks, comparisons and what became of each candidate, in one transaction; a repeat writes the same."""
-    table = _table(evaluation, rows=None)
+    table = read(evaluation)
     columns = table.columns
     found = [finding for finding in outcome.findings if finding.look is not None]
     with transaction.atomic():

@@ -7,6 +7,7 @@ from django.db.models import Count, Q, Sum
 
 from agentopt.lib import money
 from evaluation import comparison
+from evaluation.judges import panel
 from evaluation.models import Candidate, Evaluation, Replay, Verdict
 from evaluation.statistics import intervals, sensitivity
 from evaluation.statistics.decision import Condition, Finding, Look, Outcome, Policy, Samples
@@ -27,7 +28,8 @@ def gather(evaluation: Evaluation) -> Document:
     policy = Policy.from_json(evaluation.policy)
     outcome = comparison.recompute(evaluation)
     # beyond the rows that were reached only the baseline has values, and not of a fair sample: its logged failures
-    samples = comparison.samples_of(evaluation, outcome.prompts)
+    table = comparison.read(evaluation, rows=outcome.prompts)
+    samples = table.samples
     arms = list(evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position"))
     leader = outcome.findings[outcome.leader - 1] if outcome.leader else None
     look = leader.look if leader else None
@@ -46,6 +48,7 @@ def gather(evaluation: Evaluation) -> Document:
         "spend": _spend(evaluation),
         "left_out": _left_out(samples, policy),
         "next_step": _next_step(evaluation, outcome, policy),
+        "changes": _changes(evaluation, outcome, policy, table),
         **_cases(evaluation, samples, column=outcome.leader),
     }
 
@@ -256,8 +259,7 @@ def _judges(evaluation: Evaluation, samples: Samples, *, column: int | None) -> 
     counts = Verdict.objects.filter(replay__sample__evaluation=evaluation).aggregate(
         scored=Count("pk", filter=Q(score__isnull=False)), unscored=Count("pk", filter=Q(score__isnull=True))
     )
-    models = sorted({seat.judge.model for seat in evaluation.seats.select_related("judge")})
-    panel = [
+    members = [
         {
             "rubric": seat.judge.rubric,
             "model": seat.judge.model,
@@ -267,7 +269,7 @@ def _judges(evaluation: Evaluation, samples: Samples, *, column: int | None) -> 
         for seat in evaluation.seats.select_related("judge", "version").order_by("judge__model", "judge__rubric")
     ]
     families = sorted({seat.judge.family for seat in evaluation.seats.select_related("judge") if seat.judge.family})
-    found: Document = {"panel": panel, "families": families, **counts, "disagreement": None, "alone": {}}
+    found: Document = {"panel": members, "families": families, **counts, "disagreement": None, "alone": {}}
     by = samples.scores_by_judge
     if by is None or column is None:
         return found
@@ -275,8 +277,14 @@ def _judges(evaluation: Evaluation, samples: Samples, *, column: int | None) -> 
     if whole.shape[0]:
         found["disagreement"] = float((whole.max(2) - whole.min(2)).mean(0).max())
         alone = (whole[:, 1] - whole[:, 0]).mean(0)
-        found["alone"] = {model: float(value) for model, value in zip(models, alone, strict=True)}
+        found["alone"] = {model: float(value) for model, value in zip(_judge_models(evaluation), alone, strict=True)}
     return found
+
+
+def _judge_models(evaluation: Evaluation) -> tuple[str, ...]:
+    """The judge models in the order of `Samples.scores_by_judge`."""
+    seats = evaluation.seats.select_related("judge")
+    return panel.models([panel.Chair(s.pk, s.judge.rubric, s.judge.model, exact=s.judge.exact) for s in seats])
 
 
 def _left_out(samples: Samples, policy: Policy) -> list[str]:
@@ -322,6 +330,27 @@ def _more_prompts(evaluation: Evaluation, outcome: Outcome, policy: Policy) -> D
     if needed is None:
         return {"code": "nothing"}
     return {"code": "more_prompts", "prompts": needed, "cost_usd": _cost_of(needed, evaluation, outcome)}
+
+
+def _changes(evaluation: Evaluation, outcome: Outcome, policy: Policy, table: comparison.Table) -> list[Document]:
+    """The outcome with one thing changed at a time, each decided again on the same rows."""
+    if outcome.leader is None:
+        return []
+    total = min(evaluation.limit, evaluation.samples.count())
+    found = sensitivity.what_changes(table.samples, policy, outcome, total=total, measured=table.measured)
+    judges = _judge_models(evaluation)
+    return [
+        {
+            "name": change.name,
+            "value": judges[int(change.value)]
+            if change.name == "without_judge" and change.value is not None
+            else change.value,
+            "recommended": None if change.recommended is None else table.columns[change.recommended].offer.name,
+            "confidence": change.confidence,
+            "code": change.code,
+        }
+        for change in found
+    ]
 
 
 def _cost_of(prompts: int, evaluation: Evaluation, outcome: Outcome) -> float | None:

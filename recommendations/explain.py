@@ -97,3 +97,43 @@ def next_step(evidence: Evidence) -> str:
         "nothing": "More prompts would not help: the candidates measured are worse, or not cheaper enough.",
     }
     return texts[step["code"]]
+
+
+def changes(evidence: Evidence) -> list[tuple[str, str, bool]]:
+    """What would change the outcome: what is changed, what then comes out, and whether the outcome stands."""
+    recommended = evidence["outcome"]["recommended"]
+    told = []
+    for change in evidence["changes"]:
+        stands = change["recommended"] == recommended
+        told.append((_changed(change, evidence), _then(change, stands=stands), stands))
+    return told
+
+
+def _changed(change: Mapping[str, Any], evidence: Evidence) -> str:
+    value, leader = change["value"], evidence["outcome"]["leader"]
+    if value is None and change["name"] in ("margin_needed", "price_factor_needed"):
+        what = "quality that may be lost" if change["name"] == "margin_needed" else f"price of {leader}"
+        return f"No {what} that was tried makes it pass"
+    texts = {
+        "unscored_as_failures": "Every unscored answer counted as a failure",
+        "without_judge": f"Without {value}",
+        "without_largest_unit": "Without the largest conversation",
+        "smallest_margin": f"Quality may fall by {_plain(value)} only",
+        "margin_needed": f"Quality may fall by {_plain(value)}",
+        "largest_price_factor": f"{leader} costs up to {_plain(value)} times as much",
+        "price_factor_needed": f"{leader} costs {_plain(value)} times as much",
+    }
+    return texts[change["name"]]
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, int | float) else "any share"
+
+
+def _then(change: Mapping[str, Any], *, stands: bool) -> str:
+    if change["confidence"] is None:
+        return {"none_in_reach": "stands as it is"}.get(change["code"], "more answers would be needed to know")
+    stated = wording.confidence(change["confidence"])
+    if stands:
+        return f"{stated}, stands"
+    return f"{stated}, {change['recommended']} instead" if change["recommended"] else f"{stated}, no recommendation"

@@ -114,6 +114,7 @@ def _detail(
         "evidence": evidence,
         "verdict": sections.verdict(evidence),
         "next_step": explain.next_step(evidence),
+        "changes": explain.changes(evidence),
         "tiles": sections.tiles(evidence),
         "checks": conditions.table(evidence),
         "charts": [chart for chart in (plots.trade(evidence), plots.looks(evidence)) if chart],

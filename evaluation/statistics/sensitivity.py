@@ -19,6 +19,7 @@ from evaluation.statistics.prospects import predicted_pass
 MORE_NEEDED = "more_answers_needed"
 NONE_IN_REACH = "none_in_reach"
 _SETTLED_BY_PROMPTS = frozenset({"evidence_too_weak", "no_candidate_likely", "too_few_conversations"})
+COST_LEVEL = "cost_per_call_usd"  # name of the limit on cost per call
 _MARGINS = tuple(round(0.005 * i, 3) for i in range(41))  # 0 to 20 points
 _FACTORS = tuple(round(1.1**i, 4) for i in range(23))  # 1 to 8 times the price
 
@@ -154,16 +155,16 @@ def without_judge(samples: Samples, judge: int) -> Samples:
 
 
 def with_price(samples: Samples, factor: float) -> Samples:
-    """Return the samples with candidates that cost `factor` times as much; the level "cost" is 1 − cost / 2c."""
+    """Return the samples with candidates that cost `factor` times as much; the level of cost is 1 − cost / 2c."""
     if samples.cost_usd is None:
         return samples
     cost = np.array(samples.cost_usd, float)
     cost[:, 1:] *= factor
     levels = samples.levels
-    if levels is not None and "cost" in levels:
-        moved = np.array(levels["cost"], float)
+    if levels is not None and COST_LEVEL in levels:
+        moved = np.array(levels[COST_LEVEL], float)
         moved[:, 1:] = np.maximum(0.0, 1 - factor * (1 - moved[:, 1:]))
-        levels = {**levels, "cost": moved}
+        levels = {**levels, COST_LEVEL: moved}
     return dataclasses.replace(samples, cost_usd=cost, levels=levels)
 
 

@@ -40,5 +40,6 @@ def evidence(*, recommended: bool, code: str, checks: list[dict[str, Any]], **pa
         "estimates": {"cost": {"estimate": 0.66, "low": 0.64, "high": 0.68}},
         "left_out": [],
         "next_step": None,
+        "changes": [],
         **parts,
     }
