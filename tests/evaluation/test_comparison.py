@@ -117,7 +117,7 @@ def test_a_prompt_is_measured_once_called_and_judged_by_all(study: Evaluation) -
     put(study, (2, 1), scores={"correctness a": 0.5})
 
     said = comparison.measure(study)
-    table = comparison._table(study, rows=None)
+    table = comparison.read(study)
 
     assert isinstance(said, Wanted)
     assert table.measured.tolist() == [30, 2]
@@ -131,9 +131,9 @@ def test_an_unreadable_verdict_that_will_be_asked_again_is_not_there_yet(study: 
     seat = study.seats.get(judge__rubric="correctness", judge__model="judge-a")
 
     judged(replay, seat, score=None, calls=1)
-    once = comparison._table(study, rows=None).measured[0]
+    once = comparison.read(study).measured[0]
     Verdict.objects.filter(score=None).update(calls=2)
-    twice = comparison._table(study, rows=None).measured[0]
+    twice = comparison.read(study).measured[0]
 
     assert (once, twice) == (0, 1)
 

@@ -83,13 +83,13 @@ def test_leaving_out_a_judge_leaves_the_mean_of_the_others() -> None:
 
 def test_a_price_changes_the_candidates_and_their_limit_alone() -> None:
     samples = dataclasses.replace(
-        answers(1, [EQUAL], n=1), cost_usd=np.array([[2.0, 1.0]]), levels={"cost": np.array([[0.5, 0.75]])}
+        answers(1, [EQUAL], n=1), cost_usd=np.array([[2.0, 1.0]]), levels={"cost_per_call_usd": np.array([[0.5, 0.75]])}
     )
 
     dearer = sensitivity.with_price(samples, 2.0)
 
     assert np.array_equal(dearer.cost_usd, np.array([[2.0, 2.0]]))  # type: ignore[arg-type]
-    assert np.array_equal((dearer.levels or {})["cost"], np.array([[0.5, 0.5]]))
+    assert np.array_equal((dearer.levels or {})["cost_per_call_usd"], np.array([[0.5, 0.5]]))
 
 
 def test_changes_of_a_recommendation_say_how_far_it_holds() -> None:
