@@ -38,7 +38,7 @@ _FILTERS = [
 ]
 
 
-class TooLarge(AgentOptError):  # noqa: N818 - a refusal like the other errors of the product
+class TooLarge(AgentOptError):
     """More bytes than one request may carry."""
 
     code: ClassVar[str] = "too_large"

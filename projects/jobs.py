@@ -38,11 +38,11 @@ _BEATS_S = 0.5
 log = structlog.get_logger(__name__)
 
 
-class LeaseLost(Exception):  # noqa: N818 — a signal, not a fault
+class LeaseLost(Exception):
     """Another worker has the job now: stop, and write nothing more."""
 
 
-class Cancelled(Exception):  # noqa: N818 — a signal, not a fault
+class Cancelled(Exception):
     """A person asked to stop: leave the rows consistent and let this pass."""
 
 

@@ -3,13 +3,21 @@
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
-from django.test import Client
+from django.db import connection
+from django.test import Client, TransactionTestCase
+from hypothesis import HealthCheck, settings
 
+from agentopt.lib.immutable import DOOR
 from projects.models import Membership, Privacy, Project, Role, User
 
 PASSWORD = "correct horse battery"
+
+# how long an example takes on a loaded machine is no property of the code
+settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("patient")
 
 
 @pytest.fixture(scope="session")
@@ -68,19 +76,23 @@ def client_of() -> Callable[[User], Client]:
     return make
 
 
-@pytest.fixture(autouse=True)
-def _guarded_rows_can_be_flushed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """After a transactional test the flush empties the guarded tables, which only the open door allows."""
-    if "transactional_db" not in request.fixturenames and "live_server" not in request.fixturenames:
+@pytest.fixture(scope="session", autouse=True)
+def _the_flush_goes_through_the_door() -> Iterator[None]:
+    """After a transactional test the flush empties the guarded tables too, which only the open door allows."""
+    with pytest.MonkeyPatch.context() as patch:
+        flush = TransactionTestCase._fixture_teardown
+
+        def flush_through_the_door(case: Any, *arguments: Any) -> None:
+            _set_door(1)
+            try:
+                flush(case, *arguments)
+            finally:
+                _set_door(0)
+
+        patch.setattr(TransactionTestCase, "_fixture_teardown", flush_through_the_door)
         yield
-        return
-    from django.db import connection
 
-    from agentopt.lib.immutable import DOOR
 
-    request.getfixturevalue("transactional_db")
+def _set_door(state: int) -> None:
     with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {DOOR} SET open = 0")
-    yield
-    with connection.cursor() as cursor:
-        cursor.execute(f"UPDATE {DOOR} SET open = 1")
+        cursor.execute(f"UPDATE {DOOR} SET open = {state}")

@@ -18,7 +18,8 @@ PURE = """
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
-    agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py agentopt/sandbox/*.py
+    agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
+    agentopt/sandbox/*.py
 """
 HEAVY = ("numpy", "scipy", "pandas", "portkey_ai", "aiohttp", "sklearn", "genai_prices")
 

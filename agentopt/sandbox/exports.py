@@ -26,7 +26,7 @@ FIELDS = (
 _LATEST = datetime.max.replace(tzinfo=UTC)
 
 
-class Refused(Exception):  # noqa: N818  an answer, not a failure of ours
+class Refused(Exception):
     """The control plane says no."""
 
     def __init__(self, status: int, code: str, message: str) -> None:

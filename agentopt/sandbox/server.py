@@ -350,10 +350,11 @@ def running(
     sandbox = configure(recordings=recordings, seed=seed, latency_ms=latency_ms, faults=faults, **more)
     loop = asyncio.new_event_loop()
     runner = _runner(sandbox)
-    loop.run_until_complete(_listen(runner, sandbox, port=port))
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()
     try:
+        # in its own thread from the first step on: the caller's thread may have a loop of its own
+        asyncio.run_coroutine_threadsafe(_listen(runner, sandbox, port=port), loop).result(10)
         yield sandbox
     finally:
         asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result(10)

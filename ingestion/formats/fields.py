@@ -26,7 +26,7 @@ _SWITCH = {"0": False, "false": False, "no": False, "1": True, "true": True, "ye
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
-class Unreadable(Exception):  # noqa: N818 - a verdict on a row, not a fault
+class Unreadable(Exception):
     """A row that cannot be read: a stable code, and a reason that quotes names and limits but no content."""
 
     def __init__(self, code: str, reason: str) -> None:
