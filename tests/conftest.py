@@ -80,7 +80,7 @@ def client_of() -> Callable[[User], Client]:
 def _the_flush_goes_through_the_door() -> Iterator[None]:
     """After a transactional test the flush empties the guarded tables too, which only the open door allows."""
     with pytest.MonkeyPatch.context() as patch:
-        flush = TransactionTestCase._fixture_teardown
+        flush = TransactionTestCase._fixture_teardown  # type: ignore[attr-defined]  # private to Django
 
         def flush_through_the_door(case: Any, *arguments: Any) -> None:
             _set_door(1)
