@@ -2,16 +2,15 @@
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 
-from django.conf import settings
 from django.urls import URLPattern, path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, page_schema, paging
-from agentopt.lib.errors import AgentOptError, Invalid
+from agentopt.lib.errors import Invalid
 from ingestion import analytics, selectors, services
 from ingestion.serializers import (
     AnalyticsIn,
@@ -36,13 +35,6 @@ _FILTERS = [
     OpenApiParameter("trace", str, description="Trace id."),
     *_WINDOW,
 ]
-
-
-class TooLarge(AgentOptError):
-    """More bytes than one request may carry."""
-
-    code: ClassVar[str] = "too_large"
-    status: ClassVar[int] = 413
 
 
 class SyncView(ProjectView):
@@ -79,20 +71,12 @@ class LogsView(ProjectView):
     @extend_schema(operation_id="push_logs", request=PushIn, responses=PushOut)
     def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         project = self.project(Role.MEMBER, scope=access.INGEST)
-        _refuse_large(request)
-        form = PushIn(data=request.data)
+        form = PushIn(data={"records": request.data} if isinstance(request.data, list) else request.data)
         form.is_valid(raise_exception=True)
         results = services.push(project, form.validated_data["records"], format=form.validated_data.get("format"))
         counts = Counter(row.status for row in results)
         body = {name: counts[name] for name in ("added", "already_there", "set_aside")}
         return Response(PushOut({**body, "results": [asdict(row) for row in results]}).data)
-
-
-def _refuse_large(request: Request) -> None:
-    length = request.META.get("CONTENT_LENGTH") or "0"
-    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-    if not str(length).isdigit() or int(length) > limit:
-        raise TooLarge(f"A request may carry {limit // 2**20} MB: push smaller batches, or import a file.")
 
 
 class LogView(ProjectView):

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -17,12 +18,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from agentopt.lib.errors import Conflict, Invalid
+from agentopt.lib.errors import AgentOptError, Conflict, Invalid
 from projects import access
 from projects.models import ApiToken, IdempotencyKey, Job, Project, Role, User
 
 _KEPT_FOR = timedelta(days=1)
 _ABANDONED_AFTER = timedelta(minutes=2)
+
+
+class TooLarge(AgentOptError):
+    """More bytes than one request may carry."""
+
+    code = "too_large"
+    status = 413
 
 
 class KeyReused(Conflict):
@@ -35,6 +43,14 @@ class ApiView(APIView):
     """Base of every API view; a POST honours Idempotency-Key."""
 
     keeps_answer: ClassVar[bool] = True  # False where the answer holds a secret
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse a large body before anything reads it."""
+        super().initial(request, *args, **kwargs)
+        limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        length = request.META.get("CONTENT_LENGTH") or "0"
+        if not length.isdigit() or int(length) > limit:
+            raise TooLarge(f"A request may carry {limit // 2**20} MB: send smaller ones, or import a file of logs.")
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

@@ -76,7 +76,7 @@ def _flat(detail: Any, path: str = "") -> list[tuple[str, str]]:
     if isinstance(detail, list) and any(isinstance(one, Mapping | list) for one in detail):
         return [pair for n, inner in enumerate(detail) for pair in _flat(inner, f"{path}.{n}" if path else str(n))]
     text = " ".join(str(one) for one in detail) if isinstance(detail, list) else str(detail)
-    return [(path.removesuffix(".non_field_errors") or "request", text)]
+    return [(f".{path}".removesuffix(".non_field_errors").lstrip(".") or "request", text)]
 
 
 # ------------------------------------------------------------------------------------------------ keyset pages

@@ -46,6 +46,34 @@ def test_pushed_rows_are_answered_one_by_one(project: Project, member: User, cli
     ]  # fmt: skip
 
 
+def test_a_bare_list_is_a_push_too(project: Project, member: User, client_of: Clients) -> None:
+    body = json.dumps([portkey_row(1), "no object"])
+
+    answer = client_of(member).post(f"/api/v1/logs/{project.slug}", body, content_type="application/json")
+
+    assert answer.status_code == 200
+    assert (answer.json()["added"], answer.json()["set_aside"]) == (1, 1)
+
+
+def test_a_body_that_is_no_object_is_refused_as_the_request(project: Project, member: User, client_of: Clients) -> None:
+    answer = client_of(member).post(f"/api/v1/logs/{project.slug}", "5", content_type="application/json")
+
+    assert answer.status_code == 400
+    assert list(answer.json()["error"]["fields"]) == ["request"]
+
+
+def test_a_push_over_5_mb_with_an_idempotency_key_is_refused_alike(
+    project: Project, member: User, client_of: Clients
+) -> None:
+    body = json.dumps({"records": ["x" * (6 * 1024 * 1024)]})
+    address = f"/api/v1/logs/{project.slug}"
+
+    answer = client_of(member).post(address, body, "application/json", headers={"Idempotency-Key": "once"})
+
+    assert answer.status_code == 413
+    assert answer.json()["error"]["code"] == "too_large"
+
+
 def test_a_push_over_5_mb_is_refused(project: Project, member: User, client_of: Clients) -> None:
     body = json.dumps({"records": [{"request": "x" * (5 * 2**20)}]})
 
