@@ -139,10 +139,15 @@ def _looks(outcome: Outcome) -> list[Document]:
 
 
 # ------------------------------------------------------------------------------------------------ arms
-def _interval(found: intervals.Interval | None, *, n: int, factor: float = 1.0) -> Document | None:
+def _interval(
+    found: intervals.Interval | None, *, n: int, factor: float = 1.0, is_share: bool = False
+) -> Document | None:
     if found is None:
         return None
-    return {"value": found.estimate * factor, "low": found.low * factor, "high": found.high * factor, "n": n}
+    low, high = found.low * factor, found.high * factor
+    if is_share:  # an interval by t does not know that no score lies beyond 0 and 1
+        low, high = max(0.0, low), min(1.0, high)
+    return {"value": found.estimate * factor, "low": low, "high": high, "n": n}
 
 
 def _arm(samples: Samples, column: int) -> Document:
@@ -155,7 +160,8 @@ def _arm(samples: Samples, column: int) -> Document:
     ):
         if x is not None:
             n = int(np.isfinite(x[:, column]).sum())
-            found[name] = _interval(intervals.mean(x[:, column], samples.unit), n=n, factor=factor)
+            mean = intervals.mean(x[:, column], samples.unit)
+            found[name] = _interval(mean, n=n, factor=factor, is_share=factor == 1.0)
     if samples.latency_s is not None:
         seconds = samples.latency_s[:, column]
         found["latency_p95_s"] = _interval(intervals.quantile(seconds, 0.95), n=int(np.isfinite(seconds).sum()))

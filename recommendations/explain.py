@@ -104,6 +104,8 @@ def changes(evidence: Evidence) -> list[tuple[str, str, bool]]:
     recommended = evidence["outcome"]["recommended"]
     told = []
     for change in evidence["changes"]:
+        if change["name"] == "unscored_as_failures" and not evidence["judges"]["unscored"]:
+            continue  # there is none, so nothing was changed
         stands = change["recommended"] == recommended
         told.append((_changed(change, evidence), _then(change, stands=stands), stands))
     return told
@@ -118,16 +120,20 @@ def _changed(change: Mapping[str, Any], evidence: Evidence) -> str:
         "unscored_as_failures": "Every unscored answer counted as a failure",
         "without_judge": f"Without {value}",
         "without_largest_unit": "Without the largest conversation",
-        "smallest_margin": f"Quality may fall by {_plain(value)} only",
-        "margin_needed": f"Quality may fall by {_plain(value)}",
-        "largest_price_factor": f"{leader} costs up to {_plain(value)} times as much",
-        "price_factor_needed": f"{leader} costs {_plain(value)} times as much",
+        "smallest_margin": f"Quality may fall by {_margin(value)}",
+        "margin_needed": f"Quality may fall by {_margin(value)}",
+        "largest_price_factor": f"{leader} costs up to {_factor(value)} times as much",
+        "price_factor_needed": f"{leader} costs {_factor(value)} times as much",
     }
     return texts[change["name"]]
 
 
-def _plain(value: Any) -> str:
-    return f"{value:g}" if isinstance(value, int | float) else "any share"
+def _margin(value: Any) -> str:
+    return "nothing at all" if value == 0 else f"{value:.3f} at most" if isinstance(value, int | float) else "any share"
+
+
+def _factor(value: Any) -> str:
+    return f"{value:.1f}" if isinstance(value, int | float) else "any number of"
 
 
 def _then(change: Mapping[str, Any], *, stands: bool) -> str:

@@ -53,3 +53,34 @@ def test_an_unknown_price_is_left_out_of_the_next_step() -> None:
 )
 def test_dollars_have_two_digits_from_one_and_four_significant_ones_below(amount: float, said: str) -> None:
     assert explain.dollars(amount) == said
+
+
+def test_what_would_change_it_says_what_then_comes_out_and_skips_what_changes_nothing() -> None:
+    changes = [
+        {
+            "name": "unscored_as_failures",
+            "value": None,
+            "recommended": "corvus-medium",
+            "confidence": 0.866,
+            "code": "",
+        },
+        {"name": "without_judge", "value": "judge-heron", "recommended": None, "confidence": 0.51, "code": ""},
+        {"name": "smallest_margin", "value": 0.035, "recommended": "corvus-medium", "confidence": 0.7, "code": ""},
+        {
+            "name": "largest_price_factor",
+            "value": 2.3579,
+            "recommended": "corvus-medium",
+            "confidence": 0.83,
+            "code": "",
+        },
+    ]
+    checks = [check("quality", "shown")]
+    found = evidence(
+        recommended=True, code="all_conditions_shown", checks=checks, changes=changes, judges={"unscored": 0}
+    )
+
+    assert explain.changes(found) == [
+        ("Without judge-heron", "51\u202f%, no recommendation", False),
+        ("Quality may fall by 0.035 at most", "70\u202f%, stands", True),
+        ("corvus-medium costs up to 2.4 times as much", "83\u202f%, stands", True),
+    ]
