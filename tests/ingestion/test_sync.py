@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
 
 from agentopt.lib.errors import Invalid
 from agentopt.sandbox.server import Sandbox, running
-from ingestion import sync
+from ingestion import store, sync
 from ingestion.gateway import errors, open_gateway, patience
 from ingestion.models import LogRecord, SyncRun
 from ingestion.sync import ExportFailed, SyncResult
@@ -319,7 +320,8 @@ def test_a_pull_that_is_killed_anywhere_resumes_and_stores_nothing_twice(project
 
 
 def test_a_pull_that_dies_while_storing_keeps_what_is_committed(project: Project) -> None:
-    rows = [row(n) for n in range(1200)]
+    n_rows = 2 * store.CHUNK_ROWS[connection.vendor] + 200
+    rows = [row(n) for n in range(n_rows)]
 
     def beat(*, done: int = 0, **_told: Any) -> None:
         if done:
@@ -333,9 +335,9 @@ def test_a_pull_that_dies_while_storing_keeps_what_is_committed(project: Project
         interrupted = project.sync_runs.get()
         resumed = pull(project, until=NOW)
 
-    assert 0 < stored < 1200
+    assert 0 < stored < n_rows
     assert (interrupted.state, interrupted.export_id) == (SyncRun.State.DOWNLOADING, "e1")
-    assert (resumed.added + stored, project.logs.count()) == (1200, 1200)
+    assert (resumed.added + stored, project.logs.count()) == (n_rows, n_rows)
 
 
 def test_a_window_that_ends_before_it_starts_is_refused(project: Project) -> None:
