@@ -14,6 +14,7 @@ import environ
 from croniter import croniter
 from cryptography.fernet import Fernet
 from csp.constants import NONE, SELF
+from django.contrib.messages import constants as messages
 from django.core.exceptions import ImproperlyConfigured
 
 from agentopt import __version__
@@ -344,6 +345,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_ADAPTER = "projects.forms.AccountAdapter"
 ACCOUNT_LOGOUT_ON_GET = False
 ACCOUNT_SESSION_REMEMBER = True
+MESSAGE_TAGS = {messages.SUCCESS: "ok", messages.WARNING: "warn", messages.ERROR: "bad"}  # classes of the stylesheet
 globals().update(_read("EMAIL_URL", "", _mail, "smtp://user:password@host:587, smtp+tls:// or smtp+ssl://"))
 HAS_MAIL = bool(env.str("EMAIL_URL", default="").strip())
 DEFAULT_FROM_EMAIL = _read("DEFAULT_FROM_EMAIL", "agentopt@localhost", str, "an e-mail address")

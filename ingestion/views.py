@@ -101,7 +101,7 @@ def test_connection(request: HttpRequest, slug: str) -> HttpResponse:
     try:
         found = services.check_connection(project, open_gateway(project.connection))
     except AgentOptError as error:
-        messages.error(request, f"The connection does not work: {error.message}", extra_tags="bad")
+        messages.error(request, f"The connection does not work: {error.message}")
     else:
         messages.success(request, f"The gateway answered and lists {found.n_models} models.")
     return htmx.redirect(request, "projects:settings", slug)

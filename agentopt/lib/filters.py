@@ -11,47 +11,29 @@ from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from agentopt.lib.wording import (
-    DASH,
-    amount,
-    confidence,
-    count,
-    dollars,
-    duration,
-    interval,
-    nano,
-    p_value,
-    per_1000,
-    percent,
-    points,
-    probability,
-    score,
-    seconds,
-    short,
-    signed,
-)
+from agentopt.lib import wording
+from agentopt.lib.wording import DASH
 
 register = template.Library()
 
-_NUMBERS = (
-    amount,
-    confidence,
-    count,
-    dollars,
-    duration,
-    interval,
-    nano,
-    p_value,
-    per_1000,
-    percent,
-    points,
-    probability,
-    score,
-    seconds,
-    short,
-    signed,
-)
-for _say in _NUMBERS:
+for _say in (
+    wording.amount,
+    wording.confidence,
+    wording.count,
+    wording.dollars,
+    wording.duration,
+    wording.interval,
+    wording.nano,
+    wording.p_value,
+    wording.per_1000,
+    wording.percent,
+    wording.points,
+    wording.probability,
+    wording.score,
+    wording.seconds,
+    wording.short,
+    wording.signed,
+):
     register.filter(_say)
 
 

@@ -17,7 +17,7 @@ from evaluation.models import Evaluation
 from evaluation.planning import Plan
 from ingestion import gateway
 from ingestion.gateway import Gateway
-from projects.models import Project
+from projects import access
 
 SLICE_S = 60.0
 
@@ -53,8 +53,8 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = self._project(options["project"])
         try:
+            project = access.project_named(options["project"])
             calls = gateway.open_gateway(project.connection)
             request = self._request(options)
             if options["forecast_only"]:
@@ -70,13 +70,6 @@ class Command(BaseCommand):
         if evaluation.state != Evaluation.State.DONE:
             way_out = f"It is kept as evaluation {evaluation.number} and can be resumed."
             raise CommandError(f"{evaluation.message or found.row.state_label} {way_out}")
-
-    def _project(self, slug: str) -> Project:
-        project = Project.objects.filter(slug=slug).first()
-        if project is None:
-            slugs = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
-            raise CommandError(f"There is no project {slug!r}. There are: {slugs}.")
-        return project
 
     def _request(self, options: dict[str, Any]) -> services.EvaluationRequest:
         names = options["candidates"]

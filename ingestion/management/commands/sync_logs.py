@@ -17,7 +17,7 @@ from tqdm import tqdm
 from agentopt.lib.errors import AgentOptError
 from ingestion import sync
 from ingestion.gateway import open_gateway
-from projects.models import Project
+from projects import access
 
 
 class Command(BaseCommand):
@@ -32,13 +32,10 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        project = Project.objects.filter(slug=options["project"]).first()
-        if project is None:
-            slugs = ", ".join(Project.objects.order_by("slug").values_list("slug", flat=True)[:20]) or "none yet"
-            raise CommandError(f"There is no project {options['project']!r}. There are: {slugs}.")
         shown = not options["json"] and sys.stderr.isatty()
         with tqdm(unit=" calls", disable=not shown, file=sys.stderr) as bar:
             try:
+                project = access.project_named(options["project"])
                 result = sync.pull(
                     project,
                     since=options["since"],
