@@ -1,11 +1,13 @@
 """Reads for the pages and the API: the newest recommendation, one recommendation, what needs a person."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from agentopt.lib.errors import NotFound
 from evaluation.models import Evaluation
+from ingestion import selectors as logs
+from ingestion.values import Counted, LogFilter
 from projects.models import Project
 from recommendations import explain
 from recommendations.models import Decision, Recommendation
@@ -90,6 +92,25 @@ def as_json(recommendation: Recommendation) -> dict[str, Any]:
             "until": decision.until.isoformat() if decision.until else None,
         },
     }
+
+
+@dataclass(frozen=True)
+class Glance:
+    """A project in one line of the list of projects."""
+
+    calls: Counted  # in the last seven days
+    recommendation: Recommendation | None
+    headline: str
+    state: str
+
+
+def glance(project: Project, *, now: datetime) -> Glance:
+    """How busy a project is and what was last said about it; cheap, for a list of many."""
+    calls = logs.count(project, LogFilter(since=now - timedelta(days=7), until=now))
+    found = newest(project)
+    if found is None:
+        return Glance(calls, None, "", "")
+    return Glance(calls, found, explain.headline(found.evidence), state_of(found, now=now))
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ app_name = "recommendations"
 _ONE = "p/<slug:slug>/recommendations/<int:pk>/"
 urlpatterns: list[URLPattern] = [
     path("p/<slug:slug>/", views.overview, name="overview"),
+    path("p/<slug:slug>/glance/", views.glance, name="glance"),
     path("p/<slug:slug>/recommendations/", views.listing, name="list"),
     path("p/<slug:slug>/recommendations/generate/", views.generate, name="generate"),
     path(_ONE, views.detail, name="detail"),

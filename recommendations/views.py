@@ -83,6 +83,15 @@ def listing(request: HttpRequest, slug: str) -> HttpResponse:
 
 @login_required
 @require_safe
+def glance(request: HttpRequest, slug: str) -> HttpResponse:
+    """One line about a project, loaded by the list of projects, which stands below and knows no recommendation."""
+    project = access.project_for(request.user, slug)
+    context = {"project": project, "glance": selectors.glance(project, now=timezone.now())}
+    return htmx.render(request, "recommendations/glance.html", context)
+
+
+@login_required
+@require_safe
 def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One recommendation with all its evidence; `?decide=` shows a form in the page, for browsers without a script."""
     project = access.project_for(request.user, slug)

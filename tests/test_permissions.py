@@ -101,6 +101,7 @@ POST   evaluation:resume     project,0   in       in       refused  hidden   sig
 POST   evaluation:cancel     project,0   in       in       refused  hidden   sign-in  sign-in
 
 GET    recommendations:overview project  in       in       in       hidden   sign-in  sign-in
+GET    recommendations:glance project    in       in       in       hidden   sign-in  sign-in
 GET    recommendations:list  project     in       in       in       hidden   sign-in  sign-in
 POST   recommendations:generate project  in       in       refused  hidden   sign-in  sign-in
 GET    recommendations:detail project,0  in       in       in       hidden   sign-in  sign-in
