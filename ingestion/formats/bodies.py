@@ -150,7 +150,7 @@ def spoken(content: Any) -> str | None:
 
 def answer_of(response: str) -> Answer:
     """Read a stored response body: chat completion, Responses, Anthropic, chunks, an event stream, or plain text."""
-    return read_answer(msgspec.Raw(response.encode())) if response else NOTHING
+    return read_answer(msgspec.Raw(fields.storable_json(response.encode()))) if response else NOTHING
 
 
 def read_answer(raw: msgspec.Raw) -> Answer:

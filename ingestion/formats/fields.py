@@ -24,6 +24,10 @@ T = TypeVar("T")
 _SWITCH = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 # PostgreSQL stores neither NUL nor half a surrogate pair
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+# From left to right, so that an escaped backslash is never taken for the start of an escape.
+_ESCAPE = re.compile(
+    rb"\\(?:(?P<kept>\\|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})"
+)
 
 
 class Unreadable(Exception):
@@ -32,6 +36,13 @@ class Unreadable(Exception):
     def __init__(self, code: str, reason: str) -> None:
         super().__init__(reason)
         self.code, self.reason = code, reason
+
+
+def storable_json(raw: bytes) -> bytes:
+    """Mark what no database text can hold, NUL and halves of surrogate pairs, by U+FFFD in JSON text."""
+    if b"\\u" not in raw:
+        return raw
+    return _ESCAPE.sub(lambda found: found[0] if found["kept"] else rb"\ufffd", raw)
 
 
 def decode(line: bytes, shape: type[T]) -> T:

@@ -1,12 +1,12 @@
 """Bytes of a chat completion, whole or streamed, to what was answered; no field is trusted to be there."""
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
 
+from ingestion.formats.fields import storable_json
 from ingestion.gateway.base import Usage
 from ingestion.gateway.errors import BadAnswer, told
 
@@ -61,19 +61,8 @@ class _Chunk(msgspec.Struct):
     error: Any = None
 
 
-# From left to right, so that an escaped backslash is never taken for the start of an escape.
-_ESCAPE = re.compile(
-    rb"\\(?:(?P<kept>\\|u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|u0000|u[dD][89a-fA-F][0-9a-fA-F]{2})"
-)
 _completion = msgspec.json.Decoder(_Completion)
 _chunk = msgspec.json.Decoder(_Chunk)
-
-
-def _storable(raw: bytes) -> bytes:
-    """Mark what no database text can hold, NUL and halves of surrogate pairs, by U+FFFD in JSON text."""
-    if b"\\u" not in raw:
-        return raw
-    return _ESCAPE.sub(lambda found: found[0] if found["kept"] else rb"\ufffd", raw)
 
 
 def read(raw: bytes) -> Answer:
@@ -83,7 +72,7 @@ def read(raw: bytes) -> Answer:
         BadAnswer: it is none: empty, HTML, without choices, an error under a 200.
     """
     try:
-        found = _completion.decode(_storable(raw))
+        found = _completion.decode(storable_json(raw))
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise not_a_completion(raw) from None
     if not found.choices:
@@ -168,7 +157,7 @@ class Stream:
 
     def _take(self, event: bytes) -> None:
         try:
-            chunk = _chunk.decode(_storable(event))
+            chunk = _chunk.decode(storable_json(event))
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise BadAnswer("The stream holds an event that is no completion chunk.", upstream_status=200) from None
         if chunk.error:

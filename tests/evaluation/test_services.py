@@ -309,3 +309,16 @@ def test_a_judge_that_evaluations_rest_on_stays_exact_or_not(project: Project, g
 
     with pytest.raises(Conflict, match="cannot change"):
         services.set_judges(project, [studies.JUDGE], exact=True)
+
+
+def test_a_logged_answer_with_a_nul_becomes_a_replay_that_any_database_holds(
+    project: Project, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    gateway = studies.connect(project, sandbox.url)
+    row = studies.chat_row(1, "Where is my order?", "It is\x00 here.")
+    studies.take_in(project, [row, *studies.support_log(30)], tmp_path)
+
+    evaluation = studies.open_study(project, gateway)
+
+    answers = Replay.objects.filter(sample__evaluation=evaluation).values_list("answer", flat=True)
+    assert "It is\ufffd here." in answers
