@@ -85,12 +85,14 @@
     box.replaceChildren(p);
   }
   const polls = (el) => (el.getAttribute("hx-trigger") || "").startsWith("every");
+  const unasked = (el) => polls(el) || el.getAttribute("hx-trigger") === "load";      // nobody waits for it: no fading, no toast
   document.addEventListener("htmx:beforeRequest", (e) => {
-    if (polls(e.detail.elt)) { if (document.hidden) e.preventDefault(); return; }
+    if (polls(e.detail.elt) && document.hidden) e.preventDefault();
+    if (unasked(e.detail.elt)) return;
     e.detail.target.setAttribute("aria-busy", "true");
   });
   document.addEventListener("htmx:afterRequest", (e) => e.detail.target.removeAttribute("aria-busy"));
-  document.addEventListener("htmx:responseError", (e) => { if (!polls(e.detail.elt)) toast(`The server answered ${e.detail.xhr.status}. Nothing was changed. Try again, or reload the page.`); });
+  document.addEventListener("htmx:responseError", (e) => { if (!unasked(e.detail.elt)) toast(`The server answered ${e.detail.xhr.status}. Nothing was changed. Try again, or reload the page.`); });
   document.addEventListener("htmx:sendError", () => toast("The server could not be reached. Check the connection, then try again."));
   document.addEventListener("htmx:timeout", () => toast("The server took longer than 15 seconds. Narrow the time range, then try again."));
 
