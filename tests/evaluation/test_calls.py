@@ -16,12 +16,6 @@ from tests.evaluation import studies
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
-
-
 def ask(index: int, *, model: str = "corvus-medium", estimate: int | None = None) -> Ask[int]:
     body = {"messages": [{"role": "user", "content": f"Question {index}"}]}
     return Ask(index, ChatRequest(model, body, f"calls-{index}-{time.monotonic_ns()}", {}, 20), estimate)

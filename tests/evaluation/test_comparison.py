@@ -1,7 +1,6 @@
 """What a call becomes in the arrays of the decision, cell by cell."""
 
 import math
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import pytest
 from django.utils import timezone
 
 from agentopt.lib.errors import Conflict
-from agentopt.sandbox.server import Sandbox, running
+from agentopt.sandbox.server import Sandbox
 from evaluation import comparison
 from evaluation.models import Comparison, Evaluation, Replay, Seat, Verdict
 from evaluation.statistics.decision import Wanted
@@ -21,12 +20,6 @@ from tests.evaluation import studies
 Status = Replay.Status
 NAN = math.nan
 Scores = dict[str, float | None]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

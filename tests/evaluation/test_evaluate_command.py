@@ -1,33 +1,13 @@
 """`manage.py evaluate`: one evaluation to its end in this process."""
 
 import json
-from collections.abc import Iterator
 from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
 
-from agentopt.sandbox.server import Sandbox, running
-from evaluation import services
 from projects.models import Project
-from tests.evaluation import studies
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
-
-
-@pytest.fixture
-def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
-    """The project with 60 logged calls, connected, with a judge."""
-    studies.connect(project, sandbox.url)
-    studies.take_in(project, studies.support_log(60), tmp_path)
-    services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
-    return project
 
 
 def _evaluate(project: Project, *arguments: str) -> str:

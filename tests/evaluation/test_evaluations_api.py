@@ -1,31 +1,12 @@
 """Evaluations and judges over HTTP."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from django.test import Client
 
-from agentopt.sandbox.server import Sandbox, running
-from evaluation import services
+from agentopt.sandbox.server import Sandbox
 from projects.models import Project, User
 from tests.evaluation import studies
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
-
-
-@pytest.fixture
-def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
-    """The project with 40 logged calls, connected, with a judge."""
-    studies.connect(project, sandbox.url)
-    studies.take_in(project, studies.support_log(40), tmp_path)
-    services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
-    return project
 
 
 def _signed_in(user: User) -> Client:

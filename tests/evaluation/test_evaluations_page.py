@@ -2,14 +2,13 @@
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from agentopt.sandbox.server import Sandbox, running
+from agentopt.sandbox.server import Sandbox
 from evaluation import proposals, services
 from evaluation.models import Evaluation
 from ingestion.catalog import loader
@@ -22,21 +21,6 @@ HTMX = {"HX-Request": "true"}
 HOSTILE = "<script>alert(1)</script>"
 State = Evaluation.State
 Clients = Callable[[User], Client]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
-
-
-@pytest.fixture
-def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
-    """The project with 60 logged calls, connected, with a judge."""
-    studies.connect(project, sandbox.url)
-    studies.take_in(project, studies.support_log(60), tmp_path)
-    services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
-    return project
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What is sent, what comes back and whose failure it is."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ from projects.models import Project
 from tests.evaluation import studies
 
 Status = Replay.Status
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture(autouse=True)

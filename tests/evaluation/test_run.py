@@ -1,7 +1,6 @@
 """An evaluation from its opening to its outcome, against a sandbox over HTTP."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,6 @@ from projects import services as projects
 from projects.models import Project, User
 from projects.services import create_project
 from tests.evaluation import studies
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

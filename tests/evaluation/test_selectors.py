@@ -1,6 +1,5 @@
 """Reads of evaluations: the list, and everything about one."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -8,17 +7,11 @@ from typing import Any
 import pytest
 
 from agentopt.lib.errors import NotFound
-from agentopt.sandbox.server import Sandbox, running
+from agentopt.sandbox.server import Sandbox
 from evaluation import selectors, services
 from evaluation.models import Evaluation
 from projects.models import Project
 from tests.evaluation import studies
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """Planning and opening evaluations, and what a person may do to one that runs."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -11,19 +10,13 @@ from django.utils import timezone
 
 from agentopt.lib.errors import Conflict, Invalid
 from agentopt.sandbox import traffic
-from agentopt.sandbox.server import Sandbox, running
+from agentopt.sandbox.server import Sandbox
 from evaluation import run, selectors, services
 from evaluation.models import Candidate, Evaluation, Judge, Look, Replay
 from evaluation.services import EvaluationRequest, Plan
 from ingestion.gateway import Gateway
 from projects.models import Privacy, Project
 from tests.evaluation import studies
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

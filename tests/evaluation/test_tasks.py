@@ -1,12 +1,11 @@
 """An evaluation as a job: what a person sees of it, and what follows."""
 
-from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from agentopt.sandbox.server import Sandbox, running
+from agentopt.sandbox.server import Sandbox
 from evaluation import services, tasks
 from evaluation.models import Evaluation
 from ingestion.gateway import open_gateway
@@ -15,12 +14,6 @@ from projects.models import Job, Project, User
 from tests.evaluation import studies
 
 State = Evaluation.State
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    with running() as served:
-        yield served
 
 
 @pytest.fixture

@@ -1,0 +1,26 @@
+"""A sandbox, and a project that is ready to be evaluated on it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from agentopt.sandbox.server import Sandbox, running
+from evaluation import services
+from projects.models import Project
+from tests.evaluation import studies
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with running() as served:
+        yield served
+
+
+@pytest.fixture
+def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
+    """The project with 60 logged calls, connected, with a judge."""
+    studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(60), tmp_path)
+    services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
+    return project
