@@ -51,17 +51,24 @@ class Policy:
         """Return the policy that `to_json` gave; absent keys take their defaults.
 
         Raises:
-            ValueError: if a key is unknown or a value makes no sense.
+            ValueError: naming a key that is unknown, or the field whose value has the wrong form or makes no sense.
         """
         unknown = sorted(set(stored) - {f.name for f in dataclasses.fields(cls)})
         if unknown:
             raise ValueError(f"policy: unknown {', '.join(unknown)}")
-        policy = cls(**{name: _frozen(value) for name, value in stored.items()})
-        try:
-            validate(policy)
-        except TypeError as error:
-            raise ValueError("policy: a value has the wrong form") from error
-        return policy
+        given = {name: _frozen(value) for name, value in stored.items()}
+        for name, value in given.items():
+            _validate_alone(cls(), name, value)
+        return cls(**given)
+
+
+def _validate_alone(defaults: Policy, name: str, value: Any) -> None:
+    """Raise ValueError that begins with the field's name; no field's range depends on another's."""
+    try:
+        validate(dataclasses.replace(defaults, **{name: value}))
+    except (TypeError, ValueError) as error:
+        said = str(error)
+        raise ValueError(said if said.startswith(f"{name}:") else f"{name}: has the wrong form") from error
 
 
 def _plain(value: Any) -> Any:

@@ -27,8 +27,8 @@ def test_an_unknown_key_is_refused_by_name() -> None:
 
 
 @pytest.mark.parametrize("stored", [{"looks": 5}, {"margins": [["quality"]]}, {"threshold": "high"}])
-def test_a_value_of_the_wrong_form_is_refused(stored: dict[str, Any]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011
+def test_a_value_of_the_wrong_form_is_refused_by_the_name_of_its_field(stored: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"^{next(iter(stored))}:"):
         Policy.from_json(stored)
 
 
