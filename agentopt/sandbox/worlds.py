@@ -62,7 +62,11 @@ class Reply:
 
 MODELS = (
     Model("aurora-large", "northlight", "aurora", 2.50, 10.00, skill=0.81, latency_s=1.6, chatter=1.2),
-    Model("corvus-medium", "rookery", "corvus", 0.85, 3.40, skill=0.93, latency_s=1.0),
+    # hardly ever refuses or fails: a few of either among the 20 prompts that rank would hide it behind worse models
+    Model(
+        "corvus-medium", "rookery", "corvus", 0.85, 3.40, skill=0.93, latency_s=1.0, refusal_rate=0.0005,
+        error_rate=0.0005, unsafe_rate=0.002,
+    ),
     Model(
         "sable-pro", "furrier", "sable", 6.00, 24.00, skill=0.97, latency_s=2.2, unsafe_rate=0.003, refusal_rate=0.012
     ),
