@@ -47,7 +47,7 @@ class _Import:
     """What stays the same from chunk to chunk."""
 
     project: Project
-    read: Callable[[bytes], values.RawRecord]
+    read: detection.Reader
     rules: privacy.Rules
     format: str
     source: str
@@ -135,7 +135,7 @@ def _sum(one: values.Imported, other: values.Imported) -> values.Imported:
 def _parse(job: _Import, line: int, raw: bytes) -> _Parsed:
     """Read one row and hash its content as it came, before privacy takes from it and before our clock adds to it."""
     try:
-        record = job.read(raw)
+        (record,) = job.read(raw)
     except Unreadable as error:
         return _Parsed(line, raw, None, aside=values.RowAside(line, error.code, error.reason))
     if record.occurred_at is not None and record.occurred_at > job.now + CLOCK_SKEW:

@@ -2,13 +2,13 @@
 
 from django.urls import path
 
-from ingestion import views
+from ingestion.views import logs
 
 app_name = "ingestion"
 urlpatterns = [
-    path("p/<slug:slug>/logs/", views.logs, name="logs"),
-    path("p/<slug:slug>/logs/sync/", views.sync, name="sync"),
-    path("p/<slug:slug>/logs/sync/state/", views.sync_state, name="sync-state"),
-    path("p/<slug:slug>/logs/<int:pk>/", views.log, name="log"),
-    path("p/<slug:slug>/settings/test/", views.test_connection, name="test-connection"),
+    path("p/<slug:slug>/logs/", logs.logs, name="logs"),
+    path("p/<slug:slug>/logs/sync/", logs.sync, name="sync"),
+    path("p/<slug:slug>/logs/sync/state/", logs.sync_state, name="sync-state"),
+    path("p/<slug:slug>/logs/<int:pk>/", logs.log, name="log"),
+    path("p/<slug:slug>/settings/test/", logs.test_connection, name="test-connection"),
 ]

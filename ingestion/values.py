@@ -12,7 +12,10 @@ TIME_FLAG = "time_unknown"
 class RawRecord:
     """One model call as its source tells it; None and "" mean that the source does not say.
 
-    `request` and `response` are the bodies' JSON text exactly as it came.
+    `request` and `response` are the bodies' JSON text exactly as it came. `cached_tokens` and `cache_write_tokens` are
+    part of `input_tokens`, `reasoning_tokens` of `output_tokens`. `messages` and `tool_calls` count what a call brought
+    that the calls before it of the same row did not. `counted`: rows without an id that say the same are different
+    calls.
     """
 
     source_id: str | None
@@ -30,6 +33,8 @@ class RawRecord:
     input_tokens: int | None = None
     output_tokens: int | None = None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
     source_cost_nanousd: int | None = None
     latency_us: int | None = None
     first_token_us: int | None = None
@@ -39,6 +44,9 @@ class RawRecord:
     streamed: bool = False
     obstacle: str = ""
     preview: str = ""
+    messages: int = 0
+    tool_calls: int = 0
+    counted: bool = False
     metadata: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -53,12 +61,22 @@ class RowAside:
 
 @dataclass(frozen=True)
 class Imported:
-    """What came of rows given to the store. `reasons` holds the first rows set aside, at most 100."""
+    """What came of rows given to the store, and what they held.
+
+    `reasons` holds the first rows set aside, at most 100. `traces` counts different ones. Tokens and the source's own
+    cost are sums over the records that tell them; None: none does.
+    """
 
     added: int = 0
     already_there: int = 0
     set_aside: int = 0
     batches: int = 0
+    traces: int = 0
+    messages: int = 0
+    tool_calls: int = 0
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    cost_nanousd: int | None = None
     reasons: tuple[RowAside, ...] = ()
 
 

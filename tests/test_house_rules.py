@@ -21,7 +21,8 @@ PURE = """
     agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
     agentopt/sandbox/*.py
 """
-HEAVY = ("numpy", "scipy", "pandas", "portkey_ai", "aiohttp", "sklearn", "genai_prices")
+HEAVY = ("numpy", "scipy", "pandas", "portkey_ai", "aiohttp", "sklearn", "genai_prices", "pyarrow", "opentelemetry",
+         "google")  # fmt: skip
 
 
 def tracked(*patterns: str) -> list[Path]:

@@ -147,6 +147,7 @@ PAGE_PARAMETERS = [
     OpenApiParameter("after", str, description="`next` of the page before."),
     OpenApiParameter("limit", int, description=f"1 to {MAX_PAGE_SIZE}, default {PAGE_SIZE}."),
 ]
+WINDOW_PARAMETERS = [OpenApiParameter(name, str, description="ISO-8601; [since, until)") for name in ("since", "until")]
 
 
 def page_schema(name: str, item: type[serializers.Serializer[Any]]) -> Any:

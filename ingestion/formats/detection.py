@@ -9,7 +9,9 @@ from agentopt.lib.errors import Invalid
 from ingestion.formats import openai, portkey
 from ingestion.values import RawRecord
 
-READERS: dict[str, Callable[[bytes], RawRecord]] = {"portkey": portkey.read, "openai": openai.read}
+Reader = Callable[[bytes], Sequence[RawRecord]]
+"""What one row holds: usually one call, in some formats several."""
+READERS: dict[str, Reader] = {"portkey": portkey.read, "openai": openai.read}
 _PORTKEY = {"ai_org", "ai_model", "req_units", "res_units", "response_time", "is_success", "response_status_code"}
 _PORTKEY |= {"_id", "metrics", "request_url", "prompt_slug"}
 _OPENAI = {"custom_id", "body", "latency_ms", "latency_s", "duration_ms", "cost_usd", "conversation_id", "session_id"}
@@ -34,7 +36,7 @@ def detect(first_lines: Sequence[bytes]) -> str:
     )
 
 
-def reader(name: str) -> Callable[[bytes], RawRecord]:
+def reader(name: str) -> Reader:
     """What reads one row of a format.
 
     Raises:

@@ -49,8 +49,8 @@ class _Envelope(msgspec.Struct):
     created: Any = None
 
 
-def read(line: bytes) -> RawRecord:
-    """Read one line.
+def read(line: bytes) -> tuple[RawRecord]:
+    """Read one line: one call.
 
     Raises:
         Unreadable: with a code of `formats.fields` or no_request, no_model.
@@ -63,7 +63,7 @@ def read(line: bytes) -> RawRecord:
         raise fields.Unreadable("no_request", "The row has no request.")
     if not fields.json_text(response) and fields.json_text(row.error):
         response = msgspec.Raw(b'{"error":' + bytes(row.error) + b"}")
-    return calls.build(_told(row, sent, got), request, response)
+    return (calls.build(_told(row, sent, got), request, response),)
 
 
 def _told(row: _Row, sent: _Envelope, got: _Envelope) -> Told:

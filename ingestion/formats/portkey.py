@@ -47,7 +47,7 @@ class _Envelope(msgspec.Struct):
     messages: msgspec.Raw = fields.NO_RAW
 
 
-def read(line: bytes) -> RawRecord:
+def read(line: bytes) -> tuple[RawRecord]:
     """Read one row of an export, or one LogObject.
 
     Raises:
@@ -58,9 +58,9 @@ def read(line: bytes) -> RawRecord:
         raise fields.Unreadable("no_request", "The row has neither a request nor a model.")
     envelope = _envelope(row.request)
     if row.object_id is not None or (bytes(envelope.body) and not bytes(envelope.messages)):
-        return _read_object(row, envelope)
+        return (_read_object(row, envelope),)
     told = _told(row, fields.metadata(fields.plain(row.metadata)))
-    return calls.build(told, row.request, row.response)
+    return (calls.build(told, row.request, row.response),)
 
 
 def _told(row: _Row, metadata: dict[str, str]) -> Told:

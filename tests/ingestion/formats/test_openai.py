@@ -23,7 +23,7 @@ RESPONSE = {
 
 
 def read(**row: Any) -> RawRecord:
-    return openai.read(json.dumps(row).encode())
+    return openai.read(json.dumps(row).encode())[0]
 
 
 def test_bodies_alone_are_enough() -> None:

@@ -15,7 +15,7 @@ from tests.ingestion.conftest import portkey_row
 
 
 def read(**changes: Any) -> RawRecord:
-    return portkey.read(json.dumps(portkey_row(1, **changes)).encode())
+    return portkey.read(json.dumps(portkey_row(1, **changes)).encode())[0]
 
 
 def code_of(line: bytes) -> str:
@@ -179,7 +179,7 @@ def test_a_log_object_is_read_too() -> None:
                     "metadata.key": ["team"], "metadata.value": ["support"]},
     }  # fmt: skip
 
-    record = portkey.read(json.dumps(row).encode())
+    (record,) = portkey.read(json.dumps(row).encode())
 
     assert (record.source_id, record.trace_key, record.model, record.status) == ("obj-1", "t-9", "gpt-4o", "ok")
     assert (record.latency_us, record.input_tokens, record.source_cost_nanousd) == (450_000, 5, 100_000)
@@ -247,7 +247,7 @@ PARTS = st.dictionaries(st.sampled_from(BODY), JSON)
 
 def read_or_code(line: bytes) -> str:
     try:
-        return portkey.read(line).model
+        return portkey.read(line)[0].model
     except Unreadable as error:
         return error.code
 

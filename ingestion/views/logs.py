@@ -9,7 +9,7 @@ from agentopt.lib import charts, htmx
 from agentopt.lib.errors import AgentOptError
 from ingestion import analytics, plots, receipts, selectors, services
 from ingestion.analytics.requests import Filters
-from ingestion.forms import LogFilterForm
+from ingestion.forms.logs import LogFilterForm
 from ingestion.gateway import open_gateway
 from ingestion.values import LogFilter
 from projects import access

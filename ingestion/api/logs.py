@@ -1,39 +1,26 @@
-"""Logs and questions about them over HTTP."""
+"""Logs over HTTP: pull them, push them, read them."""
 
 from collections import Counter
 from dataclasses import asdict
-from typing import Any
 
 from django.urls import URLPattern, path
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_schema, paging
-from agentopt.lib.errors import Invalid
-from ingestion import analytics, selectors, services
-from ingestion.serializers import (
-    AnalyticsIn,
-    AnalyticsOut,
-    LogDetailOut,
-    LogOut,
-    PushIn,
-    PushOut,
-    StatsOut,
-    SummaryOut,
-    SyncIn,
-)
+from agentopt.lib.drf import PAGE_PARAMETERS, WINDOW_PARAMETERS, page_schema, paging
+from ingestion import selectors, services
+from ingestion.serializers.logs import LogDetailOut, LogOut, PushIn, PushOut, StatsOut, SyncIn
 from projects import access
-from projects.endpoints import JOB_STARTED, ApiView, ProjectView, accepted
+from projects.endpoints import JOB_STARTED, ProjectView, accepted
 from projects.models import Role
 
-_WINDOW = [OpenApiParameter(name, str, description="ISO-8601; [since, until)") for name in ("since", "until")]
 _FILTERS = [
     OpenApiParameter("model", str),
     OpenApiParameter("status", str, enum=selectors.STATUSES),
     OpenApiParameter("q", str, description="Words of the preview."),
     OpenApiParameter("trace", str, description="Trace id."),
-    *_WINDOW,
+    *WINDOW_PARAMETERS,
 ]
 
 
@@ -87,34 +74,9 @@ class LogView(ProjectView):
         return Response(LogDetailOut(selectors.log_detail(self.project(), pk)).data)
 
 
-class AnalyticsView(ApiView):
-    """Answer one structured question."""
-
-    @extend_schema(operation_id="ask", request=AnalyticsIn, responses=AnalyticsOut)
-    def post(self, request: Request) -> Response:
-        given: Any = request.data
-        if not isinstance(given, dict) or not isinstance(given.get("project"), str | int):
-            raise Invalid("Say which project.", fields={"project": "Expected a number or slug."})
-        project = access.project_for(request.user, given["project"])
-        question = analytics.read({name: value for name, value in given.items() if name != "project"})
-        return Response(analytics.answer(project, question))
-
-
-class SummaryView(ProjectView):
-    """Calls, cost, latency, failures and refusals, in all, by model and by day."""
-
-    @extend_schema(operation_id="analytics_summary", parameters=_WINDOW, responses=SummaryOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
-        project = self.project()
-        window = selectors.read_filter(request.query_params)
-        return Response(analytics.summary(project, window.since, window.until).to_json())
-
-
 urlpatterns: list[URLPattern] = [
     path("logs/<slug:project_id>/sync", SyncView.as_view(), name="api-logs-sync"),
     path("logs/<slug:project_id>/stats", StatsView.as_view(), name="api-logs-stats"),
     path("logs/<slug:project_id>", LogsView.as_view(), name="api-logs"),
     path("logs/<slug:project_id>/<int:pk>", LogView.as_view(), name="api-log"),
-    path("analytics", AnalyticsView.as_view(), name="api-analytics"),
-    path("analytics/<slug:project_id>/summary", SummaryView.as_view(), name="api-analytics-summary"),
 ]

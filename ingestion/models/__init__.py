@@ -1,0 +1,17 @@
+"""Logs, what is read out of them, and the catalogue of models and prices."""
+
+from ingestion.models.catalog import ModelOffer, OfferVersion, Price
+from ingestion.models.logs import Batch, LogBody, LogRecord, LogRecordQuerySet, SetAside, SyncRun, Trace
+
+__all__ = [
+    "Batch",
+    "LogBody",
+    "LogRecord",
+    "LogRecordQuerySet",
+    "ModelOffer",
+    "OfferVersion",
+    "Price",
+    "SetAside",
+    "SyncRun",
+    "Trace",
+]

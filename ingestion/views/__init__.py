@@ -1,0 +1,1 @@
+"""Pages of logs and of what is read out of them."""
