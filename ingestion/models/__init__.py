@@ -2,6 +2,7 @@
 
 from ingestion.models.catalog import ModelOffer, OfferVersion, Price
 from ingestion.models.logs import Batch, LogBody, LogRecord, LogRecordQuerySet, SetAside, SyncRun, Trace
+from ingestion.models.usecases import UseCase, UseCaseAssignment, UseCaseFit
 
 __all__ = [
     "Batch",
@@ -14,4 +15,7 @@ __all__ = [
     "SetAside",
     "SyncRun",
     "Trace",
+    "UseCase",
+    "UseCaseAssignment",
+    "UseCaseFit",
 ]
