@@ -69,6 +69,9 @@ class Project(models.Model):
     privacy_patterns = models.JSONField(
         default=list, blank=True, help_text="Further patterns to redact: [{name, pattern}]."
     )
+    retention_days = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Bodies of calls older than this are removed; null: kept."
+    )
     hash_key = SecretField(help_text="Key of every hash of this project's content.")
     created_at = models.DateTimeField(auto_now_add=True)
     created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")

@@ -2,6 +2,7 @@
 
 from ingestion.models.catalog import ModelOffer, OfferVersion, Price
 from ingestion.models.logs import Batch, LogBody, LogRecord, LogRecordQuerySet, SetAside, SyncRun, Trace
+from ingestion.models.privacy import Removal, RemovedBody
 from ingestion.models.usecases import UseCase, UseCaseAssignment, UseCaseFit
 
 __all__ = [
@@ -12,6 +13,8 @@ __all__ = [
     "ModelOffer",
     "OfferVersion",
     "Price",
+    "Removal",
+    "RemovedBody",
     "SetAside",
     "SyncRun",
     "Trace",
