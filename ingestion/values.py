@@ -93,11 +93,16 @@ class PushedRow:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens of one call; `cached_tokens` are part of `input_tokens`."""
+    """Tokens of one call; `cached_tokens` and `cache_write_tokens` are part of `input_tokens`.
+
+    `reasoning_tokens` are part of `output_tokens`.
+    """
 
     input_tokens: int | None
     output_tokens: int | None
     cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    reasoning_tokens: int | None = None
 
 
 @dataclass(frozen=True)

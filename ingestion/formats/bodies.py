@@ -22,6 +22,7 @@ _IMAGE = re.compile(rb'"type"\s*:\s*"(?:image_url|image|input_image)"')
 class _Message(msgspec.Struct):
     role: Any = None
     content: msgspec.Raw = fields.NO_RAW
+    tool_calls: msgspec.Raw = fields.NO_RAW
 
 
 class _Request(msgspec.Struct):
@@ -38,7 +39,10 @@ class _Request(msgspec.Struct):
 
 @dataclass(frozen=True)
 class Request:
-    """What a request body tells. `is_chat`: it has the messages of a chat completion; `whole`: its JSON is complete."""
+    """What a request body tells. `is_chat`: it has the messages of a chat completion; `whole`: its JSON is complete.
+
+    `messages` counts them, `tool_calls` those that they hold.
+    """
 
     text: str
     model: str
@@ -49,6 +53,8 @@ class Request:
     uses_json: bool
     has_images: bool
     streamed: bool
+    messages: int = 0
+    tool_calls: int = 0
 
 
 @dataclass(frozen=True)
@@ -101,7 +107,16 @@ def read_request(raw: msgspec.Raw) -> Request:
         uses_json=b'"json' in bytes(body.response_format),
         has_images=bool(_IMAGE.search(bytes(body.messages) or bytes(body.input))),
         streamed=body.stream is True,
+        messages=len(messages),
+        tool_calls=sum(_length(message.tool_calls) for message in messages if bytes(message.tool_calls)),
     )
+
+
+def _length(raw: msgspec.Raw) -> int:
+    try:
+        return len(msgspec.json.decode(raw, type=list[msgspec.Raw]))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return 0
 
 
 def _messages(raw: msgspec.Raw) -> list[_Message]:
@@ -299,11 +314,18 @@ def usage_of(found: Any) -> Usage:
     given = chat if chat is not None else fields.tokens(found.get("input_tokens"), "usage.input_tokens")
     if chat is None and given is not None:
         given += (read or 0) + (written or 0)
-    said = found.get("completion_tokens", found.get("output_tokens"))
+    said = fields.tokens(found.get("completion_tokens", found.get("output_tokens")), "usage.completion_tokens")
     details = found.get("prompt_tokens_details", found.get("input_tokens_details"))
-    cached = (
-        fields.tokens(details.get("cached_tokens"), "usage.cached_tokens") if isinstance(details, Mapping) else read
-    )
-    if cached is not None and given is not None:
-        cached = min(cached, given)
-    return Usage(given, fields.tokens(said, "usage.completion_tokens"), cached)
+    if isinstance(details, Mapping):
+        read = fields.tokens(details.get("cached_tokens"), "usage.cached_tokens")
+        if written is None:
+            written = fields.tokens(details.get("cache_write_tokens"), "usage.cache_write_tokens")
+    of_answer = found.get("completion_tokens_details", found.get("output_tokens_details"))
+    thought = of_answer.get("reasoning_tokens") if isinstance(of_answer, Mapping) else None
+    reasoning = fields.tokens(thought, "usage.reasoning_tokens")
+    return Usage(given, said, at_most(read, given), at_most(written, given), at_most(reasoning, said))
+
+
+def at_most(part: int | None, whole: int | None) -> int | None:
+    """A part of a count, never more than the whole where that is known."""
+    return part if part is None or whole is None else min(part, whole)

@@ -63,6 +63,8 @@ def build(told: Told, request_raw: msgspec.Raw, response_raw: msgspec.Raw) -> Ra
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         cached_tokens=usage.cached_tokens,
+        cache_write_tokens=usage.cache_write_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
         source_cost_nanousd=told.cost_nanousd,
         latency_us=told.latency_us,
         first_token_us=told.first_token_us,
@@ -72,6 +74,8 @@ def build(told: Told, request_raw: msgspec.Raw, response_raw: msgspec.Raw) -> Ra
         streamed=request.streamed or answer.streamed,
         obstacle=_obstacle(request, answer, told, ok=ok),
         preview=bodies.preview(request.question),
+        messages=request.messages + answer.given,
+        tool_calls=request.tool_calls + len(answer.tool_calls),
         metadata=told.metadata,
     )
 
@@ -82,6 +86,8 @@ def _usage(read: Usage, told: Usage) -> Usage:
         told.input_tokens if read.input_tokens is None else read.input_tokens,
         told.output_tokens if read.output_tokens is None else read.output_tokens,
         told.cached_tokens if read.cached_tokens is None else read.cached_tokens,
+        told.cache_write_tokens if read.cache_write_tokens is None else read.cache_write_tokens,
+        told.reasoning_tokens if read.reasoning_tokens is None else read.reasoning_tokens,
     )
 
 
