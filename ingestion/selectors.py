@@ -174,7 +174,7 @@ def log_detail(project: Project, pk: int) -> LogDetail:
         raise NotFound("There is no such call in this project.")
     body = LogBody.objects.filter(record=record).first()
     request, response = (body.request, body.response) if body else ("", "")
-    versions = tuple(project.logs.filter(source_id=record.source_id).order_by("-version"))
+    versions = tuple(project.logs.filter(key=record.key).order_by("-version"))
     asked = _asked(request)
     said = asked.pop("messages", None)
     return LogDetail(

@@ -7,13 +7,12 @@ between. What `append` has counted is committed.
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from functools import partial
+from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
 
-from agentopt.lib.crypto import keyed_hash
-from ingestion import privacy, values
+from ingestion import hashing, privacy, values
 from ingestion.catalog import pricing
 from ingestion.catalog.offers import PriceBook
 from ingestion.formats import detection
@@ -26,6 +25,7 @@ CHUNK_BYTES = 16 * 1024 * 1024
 MAX_REASONS = 100
 CLOCK_SKEW = timedelta(days=1)
 GENERATED_ID = "content-"
+RECORDS = "ingestion_logrecord"
 
 Row = tuple[int, bytes]
 
@@ -36,7 +36,7 @@ class _Parsed:
 
     line: int
     raw: bytes
-    source_id: str | None
+    key: UUID | None = None
     record: values.RawRecord | None = None
     content_hash: str = ""
     aside: values.RowAside | None = None
@@ -56,10 +56,10 @@ class _Import:
     now: datetime
     prices: PriceBook
     outcomes: Callable[[values.PushedRow], None] | None
-    keyed: Callable[[str | bytes], str] = field(init=False)
+    hasher: hashing.Hasher = field(init=False)
 
     def __post_init__(self) -> None:
-        self.keyed = partial(keyed_hash, self.project.hash_key)
+        self.hasher = hashing.Hasher(self.project.hash_key)
 
 
 def append(
@@ -137,10 +137,10 @@ def _parse(job: _Import, line: int, raw: bytes) -> _Parsed:
     try:
         (record,) = job.read(raw)
     except Unreadable as error:
-        return _Parsed(line, raw, None, aside=values.RowAside(line, error.code, error.reason))
+        return _Parsed(line, raw, aside=values.RowAside(line, error.code, error.reason))
     if record.occurred_at is not None and record.occurred_at > job.now + CLOCK_SKEW:
-        return _Parsed(line, raw, None, aside=values.RowAside(line, "absurd_time", "The time lies in the future."))
-    content_hash = job.keyed(_canonical(record))
+        return _Parsed(line, raw, aside=values.RowAside(line, "absurd_time", "The time lies in the future."))
+    content_hash = job.hasher.keyed(_canonical(record))
     if record.source_id is None:
         # the hash is keyed, so an id made of it gives nothing away
         record = replace(record, source_id=GENERATED_ID + content_hash[:40])
@@ -148,8 +148,9 @@ def _parse(job: _Import, line: int, raw: bytes) -> _Parsed:
         flag = {values.TIME_FLAG: "the source tells no time; this is the time of import"}
         record = replace(record, occurred_at=job.now, metadata={**record.metadata, **flag})
     record = replace(record, trace_key=record.trace_key or record.source_id)
-    kept = privacy.protect(record, mode=job.project.privacy, own=job.rules, keyed=job.keyed)
-    return _Parsed(line, raw, kept.source_id, record=kept, content_hash=content_hash)
+    key = job.hasher.record_key(record.source_id or "")  # of the id as it came, whatever the mode leaves of it
+    kept = privacy.protect(record, mode=job.project.privacy, own=job.rules, keyed=job.hasher.keyed)
+    return _Parsed(line, raw, key, record=kept, content_hash=content_hash)
 
 
 def _canonical(record: values.RawRecord) -> bytes:
@@ -174,9 +175,7 @@ def _store(job: _Import, parsed: list[_Parsed]) -> values.Imported:
         added = [(row, version, cost) for row, version, cost in zip(read, versions, costs, strict=True) if version]
         new_asides = _new_asides(job, asides)
         if added or new_asides:
-            batch = _open_batch(job, [row for row, _, _ in added], new_asides, known=len(read) - len(added))
-            _write_records(job, batch, added)
-            SetAside.objects.bulk_create([_aside_row(job, batch, row) for row in new_asides])
+            _write(job, added, new_asides, known=len(read) - len(added))
     if job.outcomes is not None:
         _tell(job.outcomes, parsed, dict(zip((row.line for row in read), versions, strict=True)))
     return values.Imported(
@@ -199,19 +198,17 @@ def _cost(prices: PriceBook, record: values.RawRecord | None) -> int | None:
 
 def _versions(project: Project, read: list[_Parsed]) -> list[int]:
     """The version that each row becomes, in order; 0 where its newest version says the same."""
-    ids = {row.source_id for row in read if row.source_id}
-    stored = LogRecord.objects.filter(project=project, source_id__in=ids).order_by("version")
-    newest: dict[str, tuple[int, str]] = {
-        source_id: (version, found)
-        for source_id, version, found in stored.values_list("source_id", "version", "content_hash")
+    stored = LogRecord.objects.filter(project=project, key__in={row.key for row in read}).order_by("version")
+    newest: dict[UUID | None, tuple[int, str]] = {
+        key: (version, found) for key, version, found in stored.values_list("key", "version", "content_hash")
     }
     out = []
     for row in read:
-        version, known = newest.get(row.source_id or "", (0, ""))
+        version, known = newest.get(row.key, (0, ""))
         if known == row.content_hash:
             out.append(0)
         else:
-            newest[row.source_id or ""] = (version + 1, row.content_hash)
+            newest[row.key] = (version + 1, row.content_hash)
             out.append(version + 1)
     return out
 
@@ -225,17 +222,22 @@ def _new_asides(job: _Import, asides: list[_Parsed]) -> list[_Parsed]:
             project=job.project, label=job.label, line__in=[row.line for row in asides]
         ).values_list("line", "raw_hash")
     )
-    unique = {(row.line, job.keyed(row.raw)): row for row in asides}
+    unique = {(row.line, job.hasher.keyed(row.raw)): row for row in asides}
     return [row for key, row in unique.items() if key not in known]
 
 
-def _open_batch(job: _Import, added: list[_Parsed], asides: list[_Parsed], *, known: int) -> Batch:
-    """The next batch of the project, its manifest chained to the one before."""
+def _write(job: _Import, added: list[tuple[_Parsed, int, int | None]], asides: list[_Parsed], *, known: int) -> None:
+    """The next batch of the project, its manifest chained to the one before, with its records and bodies."""
     last = Batch.objects.filter(project=job.project).order_by("-number").first()
-    previous = last.manifest_hash if last else ""
     number = last.number + 1 if last else 1
-    hashes = [row.content_hash for row in added] + [job.keyed(row.raw) for row in asides]
-    return Batch.objects.create(
+    traces = _traces(job.project, {row.record.trace_key or "" for row, _, _ in added if row.record})
+    rows = [_record_row(job, row, version=version, cost=cost, traces=traces) for row, version, cost in added]
+    for record, (parsed, _, _) in zip(rows, added, strict=True):
+        key = parsed.record.trace_key if parsed.record else None
+        record.row_hash = job.hasher.row_hash(record, batch=number, trace_key=key or "")
+    moments = [record.occurred_at for record in rows]
+    pks = _next_pks(len(rows))
+    batch = Batch(
         project=job.project,
         number=number,
         source=job.source,
@@ -244,21 +246,40 @@ def _open_batch(job: _Import, added: list[_Parsed], asides: list[_Parsed], *, kn
         added=len(added),
         already_there=known,
         set_aside=len(asides),
-        manifest_hash=job.keyed("\n".join([previous, str(number), *hashes])),
-        previous_hash=previous,
+        first_at=min(moments, default=None),
+        last_at=max(moments, default=None),
+        first_pk=min(pks, default=None),
+        last_pk=max(pks, default=None),
+        previous_hash=last.manifest_hash if last else "",
         simulated=job.simulated,
     )
-
-
-def _write_records(job: _Import, batch: Batch, added: list[tuple[_Parsed, int, int | None]]) -> None:
-    traces = _traces(job.project, {row.record.trace_key or "" for row, _, _ in added if row.record})
-    rows = [_record_row(job, batch, row, version=version, cost=cost, traces=traces) for row, version, cost in added]
-    stored = LogRecord.objects.bulk_create(rows)
+    batch.manifest_hash = job.hasher.manifest_hash(
+        batch, [record.row_hash for record in rows], [job.hasher.keyed(row.raw) for row in asides]
+    )
+    batch.save(force_insert=True)
+    for pk, record in zip(pks, rows, strict=True):
+        record.pk, record.batch = pk, batch
+    LogRecord.objects.bulk_create(rows)
     LogBody.objects.bulk_create(
         LogBody(record=record, request=row.record.request, response=row.record.response, preview=row.record.preview)
-        for record, (row, _, _) in zip(stored, added, strict=True)
-        if row.record
+        for record, (row, _, _) in zip(rows, added, strict=True)
+        if row.record and record.body_hash
     )
+    SetAside.objects.bulk_create([_aside_row(job, batch, row) for row in asides])
+
+
+def _next_pks(n: int) -> list[int]:
+    """Primary keys for `n` records, in rising order, that nobody else takes."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "sqlite":  # we hold the write lock, and the database keeps the highest key ever used
+            cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [RECORDS])
+            first = (cursor.fetchone() or (0,))[0] + 1
+            return list(range(first, first + n))
+        cursor.execute(
+            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
+            [RECORDS, n],
+        )
+        return sorted(pk for (pk,) in cursor.fetchall())
 
 
 def _traces(project: Project, keys: set[str]) -> Mapping[str, int]:
@@ -267,16 +288,14 @@ def _traces(project: Project, keys: set[str]) -> Mapping[str, int]:
     return dict(Trace.objects.filter(project=project, key__in=keys).values_list("key", "pk"))
 
 
-def _record_row(
-    job: _Import, batch: Batch, row: _Parsed, *, version: int, cost: int | None, traces: Mapping[str, int]
-) -> LogRecord:
+def _record_row(job: _Import, row: _Parsed, *, version: int, cost: int | None, traces: Mapping[str, int]) -> LogRecord:
     record = row.record
-    assert record is not None and record.source_id and record.occurred_at  # noqa: S101, PT018 - `_parse` saw to it
+    assert record is not None and row.key and record.source_id and record.occurred_at  # noqa: S101, PT018 - `_parse` saw to it
     return LogRecord(
         project=job.project,
         source_id=record.source_id,
+        key=row.key,
         version=version,
-        batch=batch,
         trace_id=traces[record.trace_key or ""],
         occurred_at=record.occurred_at,
         provider=record.provider,
@@ -289,6 +308,8 @@ def _record_row(
         input_tokens=record.input_tokens,
         output_tokens=record.output_tokens,
         cached_tokens=record.cached_tokens,
+        cache_write_tokens=record.cache_write_tokens,
+        reasoning_tokens=record.reasoning_tokens,
         # 0 from the source may mean "no price", so only our own figure or a real amount stands
         cost_nanousd=cost if cost is not None else record.source_cost_nanousd or None,
         cost_is_ours=cost is not None,
@@ -302,6 +323,7 @@ def _record_row(
         obstacle=record.obstacle,
         metadata=dict(record.metadata),
         content_hash=row.content_hash,
+        body_hash=job.hasher.body_hash(record.request, record.response, record.preview),
     )
 
 
@@ -315,13 +337,15 @@ def _aside_row(job: _Import, batch: Batch, row: _Parsed) -> SetAside:
         code=row.aside.code,
         reason=row.aside.reason[:300],
         raw=privacy.aside_text(row.raw, mode=job.project.privacy, own=job.rules),
-        raw_hash=job.keyed(row.raw),
+        raw_hash=job.hasher.keyed(row.raw),
     )
 
 
 def _tell(outcomes: Callable[[values.PushedRow], None], parsed: Iterable[_Parsed], versions: Mapping[int, int]) -> None:
     for row in parsed:
-        if row.aside is not None:
-            outcomes(values.PushedRow(row.line, "set_aside", code=row.aside.code, reason=row.aside.reason))
+        if row.record is None:
+            aside = row.aside or values.RowAside(row.line, "", "")
+            outcomes(values.PushedRow(row.line, "set_aside", code=aside.code, reason=aside.reason))
         else:
-            outcomes(values.PushedRow(row.line, "added" if versions[row.line] else "already_there", row.source_id))
+            status = "added" if versions[row.line] else "already_there"
+            outcomes(values.PushedRow(row.line, status, row.record.source_id))

@@ -41,7 +41,8 @@ class Immutable(migrations.RunPython):
     def _events(self) -> list[str]:
         return ["DELETE", "UPDATE"] if self.updates else ["DELETE"]
 
-    def _add(self, _apps: Any, editor: Any) -> None:
+    def _add(self, apps: Any, editor: Any) -> None:
+        self._remove(apps, editor)  # PostgreSQL keeps triggers where SQLite drops them
         for statement in self._statements(editor.connection.vendor):
             editor.execute(statement, params=None)  # with parameters psycopg would read the % of RAISE
 

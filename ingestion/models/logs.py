@@ -3,13 +3,18 @@
 from typing import ClassVar
 
 from django.db import models
-from django.db.models import Exists, Index, OuterRef, UniqueConstraint
+from django.db.models import Exists, Func, Index, IntegerField, OuterRef, Q, UniqueConstraint
 
+from agentopt.lib.packing import PackedTextField
 from projects.models import Job, Project
 
 
 class Batch(models.Model):
-    """Records taken in together; its manifest is chained to the batch before. Immutable."""
+    """Records taken in together; its manifest is chained to the batch before. Immutable.
+
+    Of one project, `last_pk` of a batch lies before `first_pk` of the next; between the two no other record of the
+    project stands. A project's newest number is the watermark of its logs.
+    """
 
     class Source(models.TextChoices):
         EXPORT = "export", "Portkey export"
@@ -24,7 +29,11 @@ class Batch(models.Model):
     added = models.PositiveIntegerField()
     already_there = models.PositiveIntegerField(default=0)
     set_aside = models.PositiveIntegerField(default=0)
-    manifest_hash = models.CharField(max_length=64, help_text="keyed hash over the records' hashes and the hash before")
+    first_at = models.DateTimeField(null=True, help_text="of the earliest of its records; null: it has none")
+    last_at = models.DateTimeField(null=True)
+    first_pk = models.BigIntegerField(null=True, help_text="of its records; null: it has none")
+    last_pk = models.BigIntegerField(null=True)
+    manifest_hash = models.CharField(max_length=64, help_text="keyed hash over the rows' hashes and the hash before")
     previous_hash = models.CharField(max_length=64, blank=True, default="")
     simulated = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -104,14 +113,21 @@ class Trace(models.Model):
 class LogRecordQuerySet(models.QuerySet["LogRecord"]):
     def newest(self) -> "LogRecordQuerySet":
         """Only the newest version of each record."""
+        # few records ever change: a partial index holds the later versions, and only a constant leads to it
         later = LogRecord.objects.filter(
-            project_id=OuterRef("project_id"), source_id=OuterRef("source_id"), version__gt=OuterRef("version")
-        )
+            project_id=OuterRef("project_id"),
+            key=OuterRef("key"),
+            version__gt=OuterRef("version"),
+        ).filter(version__gt=Func(template="1", output_field=IntegerField()))
         return self.filter(~Exists(later))
 
 
 class LogRecord(models.Model):
-    """One model call of the agent as it happened. Immutable and versioned; the bodies stand apart."""
+    """One model call of the agent as it happened. Immutable and versioned; the bodies stand apart.
+
+    `key` stands for the source's id: its order is random and yet the same on every database, so the first keys are a
+    repeatable sample.
+    """
 
     class Status(models.TextChoices):
         OK = "ok"
@@ -128,11 +144,12 @@ class LogRecord(models.Model):
         IMAGES = "images", "holds images"
         REFUSED_BY_GATEWAY = "refused_by_gateway", "refused before a model saw it"
 
-    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="logs")
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="logs", db_index=False)
+    key = models.UUIDField(help_text="the first half of the keyed hash of the source's id")
     source_id = models.CharField(max_length=200)
     version = models.PositiveIntegerField(default=1)
-    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="records")
-    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="records")
+    batch = models.ForeignKey(Batch, on_delete=models.CASCADE, related_name="records", db_index=False)
+    trace = models.ForeignKey(Trace, on_delete=models.CASCADE, related_name="records", db_index=False)
     occurred_at = models.DateTimeField()
     provider = models.CharField(max_length=60, blank=True, default="")
     model = models.CharField(max_length=120)
@@ -143,7 +160,9 @@ class LogRecord(models.Model):
     refused = models.BooleanField(null=True, help_text="null: no answer text to tell by")
     input_tokens = models.PositiveIntegerField(null=True)
     output_tokens = models.PositiveIntegerField(null=True)
-    cached_tokens = models.PositiveIntegerField(null=True)
+    cached_tokens = models.PositiveIntegerField(null=True, help_text="part of the input tokens")
+    cache_write_tokens = models.PositiveIntegerField(null=True, help_text="part of the input tokens")
+    reasoning_tokens = models.PositiveIntegerField(null=True, help_text="part of the output tokens")
     cost_nanousd = models.BigIntegerField(
         null=True, help_text="computed from tokens and a dated price, else the source's"
     )
@@ -157,13 +176,17 @@ class LogRecord(models.Model):
     streamed = models.BooleanField(default=False)
     obstacle = models.CharField(max_length=20, choices=Obstacle, blank=True, default="")
     metadata = models.JSONField(default=dict)
-    content_hash = models.CharField(max_length=64, help_text="keyed hash over the whole record")
+    content_hash = models.CharField(max_length=64, help_text="keyed hash over all that the source told")
+    body_hash = models.CharField(max_length=64, help_text="keyed hash over the body as stored; empty: it has none")
+    row_hash = models.CharField(max_length=64, help_text="keyed hash over this row and the hash of its body")
 
     objects: ClassVar["LogRecordQuerySet"] = LogRecordQuerySet.as_manager()  # type: ignore[assignment]
 
     class Meta:
-        constraints = [UniqueConstraint(fields=["project", "source_id", "version"], name="log_version_once")]
+        constraints = [UniqueConstraint(fields=["project", "key", "version"], name="log_version_once")]
         indexes = [
+            Index(fields=["project", "key", "version"], name="log_later_versions", condition=Q(version__gt=1)),
+            Index(fields=["trace", "occurred_at"], name="log_by_trace"),
             Index(fields=["project", "-occurred_at", "-id"], name="log_by_time"),
             Index(fields=["project", "model", "-occurred_at"], name="log_by_model"),
         ]
@@ -176,8 +199,8 @@ class LogBody(models.Model):
     """Request and answer of a record, as the privacy mode leaves them. Immutable; retention removes it by the door."""
 
     record = models.OneToOneField(LogRecord, on_delete=models.CASCADE, primary_key=True, related_name="body")
-    request = models.TextField(help_text="JSON of the request body, or a keyed hash")
-    response = models.TextField(blank=True, default="", help_text="JSON of the response body, or a keyed hash")
+    request = PackedTextField(help_text="JSON of the request body, or a keyed hash")
+    response = PackedTextField(blank=True, default="", help_text="JSON of the response body, or a keyed hash")
     preview = models.CharField(max_length=160, blank=True, default="", help_text="start of the last user message")
 
     def __str__(self) -> str:

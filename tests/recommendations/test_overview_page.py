@@ -1,5 +1,6 @@
 """The overview of a project: what needs a person, and the numbers of a window of logs."""
 
+import uuid
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -38,7 +39,7 @@ def _log(project: Project, *, calls: int = 4, ago: timedelta = timedelta(hours=2
     }
     at: datetime = timezone.now() - ago
     kept |= {"project": project, "batch": batch, "trace": trace, "occurred_at": at, "content_hash": "a"}
-    rows = [LogRecord(source_id=f"{number}-{i}", **kept) for i in range(calls)]
+    rows = [LogRecord(key=uuid.uuid4(), source_id=f"{number}-{i}", **kept) for i in range(calls)]
     return LogRecord.objects.bulk_create(rows)
 
 

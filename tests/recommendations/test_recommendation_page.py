@@ -1,5 +1,6 @@
 """Pages of recommendations: the list, one of them, and what a person decides about it."""
 
+import uuid
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -22,6 +23,7 @@ def _logged(project: Project, preview: str) -> LogRecord:
     batch = Batch.objects.create(project=project, number=1, source="push", format="openai", added=1, manifest_hash="a")
     record = LogRecord.objects.create(
         project=project,
+        key=uuid.uuid4(),
         source_id="call-1",
         batch=batch,
         trace=Trace.objects.create(project=project, key="t"),

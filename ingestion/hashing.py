@@ -1,0 +1,109 @@
+"""Keyed hashes of stored records: what the store writes, what `verification` makes anew.
+
+Every hash is keyed by the project: a plain hash of a prompt, or of a person's id, could be guessed. The row's hash
+holds the hash of its body and the hashes of its metadata, source id and trace, not these themselves, so that retention
+may take the body and erasure a value, and the row still proves itself.
+"""
+
+import hmac
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+ERASED = "erased:"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+COLUMNS = (
+    "version", "provider", "model", "prompt_version", "status", "status_code", "finish_reason", "refused",
+    "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nanousd",
+    "cost_is_ours", "source_cost_nanousd", "latency_us", "first_token_us", "uses_tools", "uses_json", "has_images",
+    "streamed", "obstacle", "content_hash", "body_hash",
+)  # fmt: skip
+"""Columns of a record that its hash holds as they stand; `row_hash` says how it holds the others."""
+
+BATCH_COLUMNS = (
+    "number", "source", "format", "label", "added", "already_there", "set_aside", "first_at", "last_at", "first_pk",
+    "last_pk", "previous_hash", "simulated",
+)  # fmt: skip
+
+
+class Hasher:
+    """The keyed hashes of one project; metadata repeat from call to call, so their hashes are kept."""
+
+    KEPT = 20_000
+
+    def __init__(self, hash_key: str) -> None:
+        self._key = hash_key.encode()
+        self._values: dict[str, str] = {}
+
+    def keyed(self, text: str | bytes) -> str:
+        """HMAC-SHA256 in hex, as `crypto.keyed_hash`."""
+        return hmac.digest(self._key, text.encode() if isinstance(text, str) else text, "sha256").hex()
+
+    def record_key(self, source_id: str) -> UUID:
+        """What stands for a source's id: the first half of its keyed hash."""
+        return UUID(bytes=hmac.digest(self._key, source_id.encode(), "sha256")[:16])
+
+    def erased(self, text: str) -> str:
+        """What stands in the place of an erased value: its keyed hash, in a form that hashes as the value did."""
+        return ERASED + self.value_hash(text)
+
+    def value_hash(self, text: str) -> str:
+        """The keyed hash of a value; of an erased one that which it carries."""
+        if text.startswith(ERASED):
+            return text[len(ERASED) :]
+        found = self._values.get(text)
+        if found is None:
+            if len(self._values) >= self.KEPT:
+                self._values.clear()
+            found = self._values[text] = self.keyed(text)
+        return found
+
+    def metadata_digest(self, metadata: Mapping[str, str]) -> str:
+        """The keyed hash over keys and values' hashes, in whatever order they come; "" without any."""
+        if not metadata:
+            return ""
+        return self.keyed(_encode({key: self.value_hash(entry) for key, entry in metadata.items()}))
+
+    def pair(self, request: str | bytes, response: str | bytes) -> str:
+        """The keyed hash over request and response: the one pass over long texts."""
+        asked = request.encode() if isinstance(request, str) else request
+        said = response.encode() if isinstance(response, str) else response
+        return self.keyed(b"%d %b%b" % (len(asked), asked, said))
+
+    def body_hash(self, request: str | bytes, response: str | bytes, preview: str) -> str:
+        """The keyed hash over a body as stored; "" where all of it is empty."""
+        return self.joined(self.pair(request, response), preview) if request or response or preview else ""
+
+    def joined(self, pair: str, preview: str) -> str:
+        """The hash of a body whose pair is hashed already."""
+        return self.keyed(f"{pair}\n{preview}")
+
+    def row_hash(self, row: Any, *, batch: int, trace_key: str) -> str:
+        """The keyed hash over a record as stored: `row` is a LogRecord or has its columns as attributes.
+
+        Args:
+            batch: the number of its batch.
+            trace_key: the key of its trace.
+        """
+        told: list[Any] = [getattr(row, name) for name in COLUMNS]
+        told += [batch, row.key.hex, (row.occurred_at - _EPOCH) // _MICROSECOND]
+        told += [self.value_hash(row.source_id), self.value_hash(trace_key), self.metadata_digest(row.metadata)]
+        return self.keyed(_encode(told))
+
+    def manifest_hash(self, batch: Any, rows: Iterable[str], asides: Iterable[str]) -> str:
+        """The keyed hash of a batch: its columns, the hash before, its rows' hashes in order of their keys."""
+        made = hmac.new(self._key, _encode([_told(getattr(batch, name)) for name in BATCH_COLUMNS]), "sha256")
+        for kind, hashes in ((b"record", rows), (b"aside", asides)):
+            for one in hashes:
+                made.update(b"\n%b %b" % (kind, one.encode()))
+        return made.hexdigest()
+
+
+def _told(value: Any) -> Any:
+    return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
