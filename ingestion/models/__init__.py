@@ -3,10 +3,12 @@
 from ingestion.models.catalog import ModelOffer, OfferVersion, Price
 from ingestion.models.logs import Batch, LogBody, LogRecord, LogRecordQuerySet, SetAside, SyncRun, Trace
 from ingestion.models.privacy import Removal, RemovedBody
+from ingestion.models.rollups import DirtyHour, Rollup, RollupState
 from ingestion.models.usecases import UseCase, UseCaseAssignment, UseCaseFit
 
 __all__ = [
     "Batch",
+    "DirtyHour",
     "LogBody",
     "LogRecord",
     "LogRecordQuerySet",
@@ -15,6 +17,8 @@ __all__ = [
     "Price",
     "Removal",
     "RemovedBody",
+    "Rollup",
+    "RollupState",
     "SetAside",
     "SyncRun",
     "Trace",
