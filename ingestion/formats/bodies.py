@@ -105,16 +105,22 @@ def read_request(raw: msgspec.Raw) -> Request:
         whole=whole,
         uses_tools=_filled(body.tools) or _filled(body.functions),
         uses_json=b'"json' in bytes(body.response_format),
-        has_images=bool(_IMAGE.search(bytes(body.messages) or bytes(body.input))),
+        has_images=holds_image(body.messages if bytes(body.messages) else body.input),
         streamed=body.stream is True,
         messages=len(messages),
-        tool_calls=sum(_length(message.tool_calls) for message in messages if bytes(message.tool_calls)),
+        tool_calls=sum(length(message.tool_calls) for message in messages if bytes(message.tool_calls)),
     )
 
 
-def _length(raw: msgspec.Raw) -> int:
+def holds_image(raw: msgspec.Raw) -> bool:
+    """Whether messages in raw JSON hold an image part."""
+    return bool(_IMAGE.search(raw))
+
+
+def length(raw: msgspec.Raw) -> int:
+    """How many values a raw JSON list holds; 0 where it is none."""
     try:
-        return len(msgspec.json.decode(raw, type=list[msgspec.Raw]))
+        return len(msgspec.json.decode(raw, type=list[msgspec.Raw])) if bytes(raw) else 0
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return 0
 

@@ -41,7 +41,12 @@ def build(told: Told, request_raw: msgspec.Raw, response_raw: msgspec.Raw) -> Ra
     Raises:
         Unreadable: no_model, when neither says which model was called; or a field of the bodies is out of range.
     """
-    request, answer = bodies.read_request(request_raw), bodies.read_answer(response_raw)
+    return join(told, bodies.read_request(request_raw), response_raw)
+
+
+def join(told: Told, request: bodies.Request, response_raw: msgspec.Raw) -> RawRecord:
+    """The same where the request has been read already."""
+    answer = bodies.read_answer(response_raw)
     model = told.model or request.model or answer.model
     if not model:
         raise fields.Unreadable("no_model", "Neither the row nor its request says which model was called.")
