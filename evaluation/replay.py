@@ -22,6 +22,7 @@ from evaluation.models import Candidate, Evaluation, Replay, Sample
 from ingestion.catalog import pricing
 from ingestion.gateway import ChatReply, ChatRequest, ChatSession
 from ingestion.gateway.errors import AuthRefused, BadAnswer, GatewayDown, RateLimited, Rejected, TimedOut
+from ingestion.gateway.replies import FILTER_CODES
 from ingestion.models import LogBody
 from ingestion.values import Price, Usage
 from projects.models import Project
@@ -34,7 +35,6 @@ _CHARACTERS_PER_TOKEN = 4  # rough, only to keep the cap
 # Paid, and the model's own doing: asking again would buy the same. Other failures may pass, so they are asked again.
 _LASTING_FAILURES = ("empty", "cut_off")
 _TOO_LONG = ("context_length_exceeded", "string_above_max_length")
-_FILTERED = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
 _COPIED = ("status", "reason", "message", "answer", "tool_calls", "answer_hash", "finish_reason", "refused",
            "input_tokens", "output_tokens", "cached_tokens", "cost_nanousd", "latency_us", "first_token_us",
            "simulated")  # fmt: skip
@@ -341,7 +341,7 @@ def read_error(error: GatewayError | None) -> _Outcome:
     code = getattr(error, "provider_code", "")
     if isinstance(error, Rejected) and code in _TOO_LONG:
         return _Outcome(Replay.Status.FAILED, "context_length_exceeded")
-    if isinstance(error, Rejected) and code in _FILTERED:
+    if isinstance(error, Rejected | BadAnswer) and code in FILTER_CODES:
         return _Outcome(Replay.Status.ANSWERED, "content_filter", refused=True)
     for kind, reason in ((TimedOut, "timed_out"), (BadAnswer, "bad_answer"), (GatewayDown, "server_error")):
         if isinstance(error, kind):

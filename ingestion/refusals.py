@@ -100,7 +100,7 @@ _PREMISE = (
         r"\bi (?:don't|do not|cannot|can't) (?:believe|think|agree|support|condone|endorse|promote)\b",
     ),
     _phrase(
-        "justif|right|fair|correct|accept|appropriate|harmful|discrim|false|offens|wrong|accurate",
+        "justif|right|fair|correct|accept|appropriate|harmful|discriminat|false|offensive|wrong|accurate",
         r"\b(?:is|are|was|were|it's|that's)(?:n't)? (?:not |never )?(?:an? )?"
         r"(?:inherently |morally |ethically |factually |scientifically )?"
         r"(?:justified|justifiable|\"right\"|inaccurate|unfair|incorrect|acceptable|inappropriate|harmful|"
@@ -118,7 +118,7 @@ _PREMISE = (
     ),
 )
 _VALUES = _phrase(
-    "everyone|all |regardless|dignity|discrim|stereotyp|inclusiv| right|equal|prejudice|hate|margin|bias|harmful|"
+    "everyone|all |regardless|dignity|discriminat|stereotyp|inclusiv| right|equal|prejudice|hate|margin|bias|harmful|"
     "offensive|inappropriate|derogatory|violence|unethical",
     r"\b(?:everyone|all (?:people|individuals|human beings)|regardless of|respect and dignity|dignity|discriminat\w+|"
     r"stereotyp\w+|inclusiv\w+|(?:fundamental|human) rights?|equal(?:ity| rights| opportunit\w+)|prejudice|hate speech|"

@@ -11,6 +11,8 @@ from ingestion.gateway.base import Usage
 from ingestion.gateway.errors import BadAnswer, told
 
 NO_USAGE = Usage(None, None, None)
+FILTER_CODES = ("content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation")
+"""Codes by which a provider says that its filter declined for the model."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,7 @@ class _Message(msgspec.Struct):
 
 
 class _Choice(msgspec.Struct):
-    message: _Message
+    message: _Message | None = None  # absent where a filter took the answer away
     finish_reason: str | None = None
 
 
@@ -78,12 +80,15 @@ def read(raw: bytes) -> Answer:
     if not found.choices:
         raise not_a_completion(raw)
     choice = found.choices[0]
+    if choice.message is None and choice.finish_reason != "content_filter":
+        raise not_a_completion(raw)
+    message = choice.message or _Message()
     return Answer(
-        text=_text(choice.message.content),
-        tool_calls=tuple(choice.message.tool_calls or ()),
+        text=_text(message.content),
+        tool_calls=tuple(message.tool_calls or ()),
         finish_reason=choice.finish_reason or "",
         model=found.model or "",
-        refusal=choice.message.refusal,
+        refusal=message.refusal,
         usage=_usage(found.usage),
     )
 
@@ -91,12 +96,14 @@ def read(raw: bytes) -> Answer:
 def not_a_completion(raw: bytes) -> BadAnswer:
     """The error for a 200 whose body is something else; its words stay out of the text."""
     provider_code, detail = told(raw)
-    kind = (
-        "nothing" if not raw.strip() else "HTML" if raw.lstrip()[:1] == b"<" else "something that is no chat completion"
-    )
-    return BadAnswer(
+    kind = "HTML" if raw.lstrip()[:1] == b"<" else "something that is no chat completion" if raw.strip() else "nothing"
+    if provider_code:
+        kind = f"an error ({provider_code})"
+    error = BadAnswer(
         f"The gateway answered 200 with {kind}.", upstream_status=200, provider_code=provider_code, detail=detail
     )
+    error.retryable = provider_code not in FILTER_CODES  # a filter would say the same again
+    return error
 
 
 @dataclass

@@ -233,7 +233,7 @@ def test_the_providers_words_and_the_key_stay_out_of_texts_and_log(caplog: pytes
         (b'{"choices": null, "usage": null}', "application/json", "no chat completion"),
         (b'{"choices": []}', "application/json", "no chat completion"),
         (b'{"choices": [{"finish_reason": "stop"}]}', "application/json", "no chat completion"),
-        (b'{"error": {"message": "x", "code": "overloaded"}}', "application/json", "no chat completion"),
+        (b'{"error": {"message": "x", "code": "overloaded"}}', "application/json", "an error (overloaded)"),
         (b'{"choices": [{"mess', "application/json", "no chat completion"),
         (b"\xff\xfe", "application/json", "no chat completion"),
     ],

@@ -1,13 +1,15 @@
 """What is read out of the bytes of a reply, whatever they hold."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ingestion.gateway import replies
+from benchmarks import exchanges
+from ingestion.gateway import errors, replies
 
 
 def completion(content: Any, **message: Any) -> dict[str, Any]:
@@ -57,3 +59,29 @@ def test_any_text_comes_out_storable(text: str) -> None:
     assert "\x00" not in found
     found.encode()  # no half of a surrogate pair is left
     assert len(found) <= len(text)
+
+
+def test_an_answer_that_a_filter_took_away_is_empty_and_says_so() -> None:
+    raw = {"choices": [{"index": 0, "finish_reason": "content_filter"}], "usage": {"prompt_tokens": 15}}
+
+    found = replies.read(json.dumps(raw).encode())
+
+    assert (found.text, found.finish_reason, found.usage.input_tokens) == ("", "content_filter", 15)
+
+
+def test_a_filter_that_answers_200_with_an_error_is_not_asked_again() -> None:
+    raw = {"error": {"code": "content_filter", "message": "filtered"}}
+
+    with pytest.raises(errors.BadAnswer) as caught:
+        replies.read(json.dumps(raw).encode())
+
+    assert (caught.value.provider_code, caught.value.retryable) == ("content_filter", False)
+    assert "error (content_filter)" in caught.value.message
+
+
+def test_every_recorded_reply_of_a_provider_comes_through_as_it_was(recordings: Path) -> None:
+    found = exchanges.run(exchanges.read(recordings / "provider_exchanges.jsonl.gz"))
+
+    assert found["mismatches"] == []
+    assert found["ok"] + found["errors"] == found["rows"]
+    assert found["error_status_kept"] == found["errors"]
