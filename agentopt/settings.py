@@ -408,6 +408,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "agentopt",
     "DESCRIPTION": "Logs in, evidence out: the REST API over the same objects as the pages.",
     "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",  # its schemas are JSON schemas, as those of analytics are
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_INCLUDE_SCHEMA": False,

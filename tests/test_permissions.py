@@ -48,6 +48,7 @@ GET    api-logs              project     in       in       in       hidden   sig
 POST   api-logs              project     in       in       refused  hidden   sign-in  in
 GET    api-log               project,0   in       in       in       hidden   sign-in  in
 POST   api-analytics         -           in       in       in       hidden   sign-in  in
+GET    api-analytics-vocabulary -        in       in       in       in       sign-in  in
 GET    api-analytics-summary project     in       in       in       hidden   sign-in  in
 
 POST   api-evaluations       -           in       in       refused  hidden   sign-in  in

@@ -13,9 +13,9 @@ from typing import Any
 from django.db.models import Case, Count, F, Max, Min, Q, Sum, TextField, Value, When, Window
 from django.db.models.functions import Cast, RowNumber, Substr
 
-from ingestion.analytics import metrics
+from agentopt.lib.errors import Invalid
 from ingestion.analytics.metrics import METRICS, Metric
-from ingestion.analytics.requests import AnalyticsRequest
+from ingestion.analytics.requests import Aggregation, AnalyticsRequest, Distribution, Filters, Percentiles
 from ingestion.models import LogRecord, LogRecordQuerySet
 from projects.models import Project
 
@@ -24,6 +24,8 @@ MAX_GROUPS = 50_000
 STATUS = Case(
     When(status="failed", then=Value("failed")), When(refused=True, then=Value("refused")), default=Value("ok")
 )
+# what a share counts, among which calls
+_SHARES = {"failed": (Q(status="failed"), Q(pk__gt=0)), "refused": (Q(refused=True), Q(refused__isnull=False))}
 _GROUPS: dict[str, Any] = {
     "status": STATUS,
     # connections speak UTC on both databases; Trunc would call back into Python for every row on SQLite
@@ -44,15 +46,20 @@ def window(project: Project, since: datetime | None, until: datetime | None) -> 
 
 def answer(project: Project, request: AnalyticsRequest) -> dict[str, Any]:
     """Answer one request; only the project's rows are ever read. Figures that no row tells are None."""
-    logs = _filtered(window(project, request.since, request.until), request)
+    if not isinstance(request, Aggregation | Percentiles | Distribution):
+        raise Invalid(f"{request.kind} cannot be answered yet.", fields={"kind": "Not answered yet."})
+    logs = _filtered(window(project, request.since, request.until), request.filters)
     metric = METRICS[request.metric]
-    if request.kind == "aggregation":
-        aggregate = request.aggregate or metric.aggregates[0]
-        rows, extra = _aggregation(logs, metric, aggregate, request.group_by), {"aggregate": aggregate}
-    elif request.kind == "percentiles":
-        rows, extra = _percentiles(logs, metric, request), {"method": PERCENTILE_METHOD}
+    extra: dict[str, Any] = {}
+    if isinstance(request, Aggregation):
+        extra["aggregate"] = aggregate = request.aggregate or metric.aggregates[0]
+        rows = _aggregation(logs, metric, aggregate, request.group_by)
+    elif isinstance(request, Percentiles):
+        extra["method"] = PERCENTILE_METHOD
+        rows = _percentiles(logs, metric, request)
     else:
-        rows, extra = _distribution(logs, metric, request.bins), {}
+        rows = _distribution(logs, metric, request.bins or 20)
+    limit = None if isinstance(request, Distribution) else request.limit
     return {
         "kind": request.kind,
         "metric": {"name": metric.name, "unit": metric.unit, "better": metric.better},
@@ -60,8 +67,8 @@ def answer(project: Project, request: AnalyticsRequest) -> dict[str, Any]:
         "window": {"since": iso(request.since), "until": iso(request.until)},
         "source": "rows",
         "n": sum(row["n"] for row in rows),
-        "rows": rows[: request.limit] if request.kind != "distribution" else rows,
-        "more": request.kind != "distribution" and len(rows) > request.limit,
+        "rows": rows[:limit],
+        "more": limit is not None and len(rows) > limit,
     }
 
 
@@ -70,12 +77,12 @@ def iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
-def _filtered(logs: LogRecordQuerySet, request: AnalyticsRequest) -> LogRecordQuerySet:
+def _filtered(logs: LogRecordQuerySet, filters: Filters) -> LogRecordQuerySet:
     for name in ("model", "provider", "prompt_version"):
-        wanted = getattr(request.filters, name)
+        wanted = getattr(filters, name)
         if wanted:
             logs = logs.filter(**{f"{name}__in": wanted})
-    return logs.annotate(outcome=STATUS).filter(outcome__in=request.filters.status) if request.filters.status else logs
+    return logs.annotate(outcome=STATUS).filter(outcome__in=filters.status) if filters.status else logs
 
 
 def keyed(logs: LogRecordQuerySet, groups: Sequence[str]) -> Any:
@@ -113,8 +120,9 @@ def _aggregation(
     if metric.column:
         figures |= {"n_known": Count(metric.column), "total": Sum(metric.column)}
         figures |= {"lowest": Min(metric.column), "highest": Max(metric.column)}
-    elif metric.hit is not None:
-        figures |= {"n_known": Count("pk", filter=metric.known or Q(pk__gt=0)), "total": Count("pk", filter=metric.hit)}
+    elif metric.name in _SHARES:
+        hit, told = _SHARES[metric.name]
+        figures |= {"n_known": Count("pk", filter=told), "total": Count("pk", filter=hit)}
     rows = []
     for row in _grouped(logs, groups, figures):
         known = row.get("n_known", row["n_all"])
@@ -124,13 +132,13 @@ def _aggregation(
 
 
 def _figure(row: dict[str, Any], metric: Metric, aggregate: str, *, known: int) -> float | int | None:
-    if aggregate == metrics.COUNT:
-        return int(row["total"]) if metric.hit is not None else known
+    if aggregate == "count":
+        return int(row["total"]) if metric.name in _SHARES else known
     if not known:
         return None
-    if aggregate == metrics.RATE:
+    if aggregate == "rate":
         return int(row["total"]) / known
-    if aggregate == metrics.MEAN:
+    if aggregate == "mean":
         return scaled(int(row["total"]), metric.scale * known)
     return scaled(int(row[{"sum": "total", "min": "lowest", "max": "highest"}[aggregate]]), metric.scale)
 
@@ -140,8 +148,7 @@ def scaled(amount: int, scale: int) -> float | int:
     return amount if scale == 1 else amount / scale
 
 
-def _percentiles(logs: LogRecordQuerySet, metric: Metric, request: AnalyticsRequest) -> list[dict[str, Any]]:
-    assert metric.column is not None  # noqa: S101 - requests.checked lets only measured metrics in
+def _percentiles(logs: LogRecordQuerySet, metric: Metric, request: Percentiles) -> list[dict[str, Any]]:
     counted = {
         tuple(group_of(row, request.group_by).values()): row["n_all"] - row["n_known"]
         for row in _grouped(logs, request.group_by, {"n_all": Count("pk"), "n_known": Count(metric.column)})
@@ -187,7 +194,6 @@ def ranked(
 
 def _distribution(logs: LogRecordQuerySet, metric: Metric, bins: int) -> list[dict[str, Any]]:
     """Equal bins of whole-number width from the lowest to the highest value; the last bin ends after the highest."""
-    assert metric.column is not None  # noqa: S101 - requests.checked lets only measured metrics in
     known = logs.filter(**{f"{metric.column}__isnull": False})
     ends = known.aggregate(low=Min(metric.column), high=Max(metric.column))
     if ends["low"] is None:

@@ -6,25 +6,26 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from ingestion.analytics import requests
-
 _Out = serializers.Serializer[Any]
 
 
-class AnalyticsIn(_Out):
-    """One structured question; `ingestion.analytics.requests` checks all but the project."""
+class CatalogMetricOut(_Out):
+    """A metric: its unit, which way is better, and what can be asked of it."""
 
-    project = serializers.CharField(help_text="number or slug")
-    kind = serializers.ChoiceField(choices=requests.KINDS)
-    metric = serializers.ChoiceField(choices=requests.METRICS)
-    aggregate = serializers.ChoiceField(choices=requests.AGGREGATES, required=False, allow_null=True)
-    group_by = serializers.ListField(child=serializers.ChoiceField(choices=requests.GROUPS), required=False)
-    filters = serializers.DictField(child=serializers.ListField(child=serializers.CharField()), required=False)
-    since = serializers.DateTimeField(required=False, allow_null=True)
-    until = serializers.DateTimeField(required=False, allow_null=True)
-    quantiles = serializers.ListField(child=serializers.FloatField(), required=False)
-    bins = serializers.IntegerField(required=False, min_value=1, max_value=200)
-    limit = serializers.IntegerField(required=False, min_value=1, max_value=1000)
+    name = serializers.CharField()
+    title = serializers.CharField()
+    unit = serializers.CharField()
+    better = serializers.CharField(allow_null=True)
+    aggregates = serializers.ListField(child=serializers.CharField())
+    kinds = serializers.ListField(child=serializers.CharField())
+
+
+class VocabularyOut(_Out):
+    """The JSON schema (2020-12) of a question, the metrics, and the keys to group by."""
+
+    schema = serializers.DictField()
+    metrics = CatalogMetricOut(many=True)
+    groups = serializers.ListField(child=serializers.CharField())
 
 
 class AnalyticsOut(_Out):

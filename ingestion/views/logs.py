@@ -8,7 +8,7 @@ from django.views.decorators.http import require_POST, require_safe
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import AgentOptError
 from ingestion import analytics, plots, receipts, selectors, services
-from ingestion.analytics.requests import Filters
+from ingestion.analytics.requests import Aggregation, Filters
 from ingestion.forms.logs import LogFilterForm
 from ingestion.gateway import open_gateway
 from ingestion.values import LogFilter
@@ -63,8 +63,8 @@ def _strip(project: Project, wanted: LogFilter) -> charts.Chart | None:
     if wanted.words or wanted.trace:
         return None
     given = {"model": [wanted.model] if wanted.model else [], "status": [wanted.status] if wanted.status else []}
-    asked = analytics.AnalyticsRequest(
-        kind="aggregation", metric="failed", aggregate="count", group_by=("day",), limit=1000,
+    asked = Aggregation(
+        metric="failed", aggregate="count", group_by=("day",), limit=1000,
         filters=Filters(model=tuple(given["model"]), status=tuple(given["status"])),  # type: ignore[arg-type]
         since=wanted.since, until=wanted.until,
     )  # fmt: skip
