@@ -24,5 +24,9 @@ JOBS = {
     "evaluation": JobKind(
         "evaluation.tasks.run_evaluation", "Evaluation", then="recommendation", ended="evaluation.tasks.mark_ended"
     ),
+    "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
 }
+
+# Called with a Project after bodies were removed: blank what an app above copied out of them, return how many copies.
+FORGET = ("evaluation.forgetting.forget",)

@@ -93,7 +93,12 @@ def waiting(
     Args:
         again: also those that a judge out of reach left unscored.
     """
-    judged = list(answers(evaluation, candidates, rows=rows).values_list("pk", flat=True))
+    # an answer whose prompt was removed can no longer be judged
+    judged = list(
+        answers(evaluation, candidates, rows=rows)
+        .filter(sample__record__removed__isnull=True)
+        .values_list("pk", flat=True)
+    )
     # by evaluation, not by a list of answers: SQLite takes 32,766 parameters at most
     there = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__sample__position__lt=rows)
     settled = SETTLED & ~_TO_RETRY if again else SETTLED

@@ -4,10 +4,12 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation.judges import rules
 from evaluation.values import LeftOut, Population, Prompt
-from ingestion.models import LogRecord, LogRecordQuerySet
+from ingestion.models import LogRecord, LogRecordQuerySet, RemovedBody
 from projects.models import Project
 
 WINDOW = timedelta(days=30)
@@ -58,7 +60,12 @@ def _busiest(logs: LogRecordQuerySet) -> str:
 def _population(
     logs: LogRecordQuerySet, *, name: str, since: datetime | None, until: datetime, only: frozenset[int] | None = None
 ) -> Population:
-    rows = [row for row in logs.values_list(*_COLUMNS, named=True).iterator() if only is None or row.pk in only]
+    logs = logs.annotate(gone=Exists(RemovedBody.objects.filter(record=OuterRef("pk"))))
+    rows = [
+        row._replace(obstacle=row.obstacle or (LogRecord.Obstacle.NO_BODY if row.gone else ""))
+        for row in logs.values_list(*_COLUMNS, "gone", named=True).iterator()
+        if only is None or row.pk in only
+    ]
     prompts = [
         Prompt(
             pk=row.pk,

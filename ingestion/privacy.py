@@ -2,31 +2,28 @@
 
 `full` keeps a record as it came. `redacted` replaces what looks like an e-mail address, a phone or card number, a key,
 or a pattern of the project's own, in every text of the bodies, the preview, the metadata and rows set aside. `hashed`
-keeps keyed hashes of the bodies and of metadata values, and nothing else of what was said.
+keeps keyed hashes of the bodies, of metadata values and of ids that could be names, and nothing else of what was said.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from re import _constants as op  # type: ignore[attr-defined]
-from re import _parser  # type: ignore[attr-defined]
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
 
-from agentopt.lib.errors import Invalid
+from agentopt.lib import patterns
+from ingestion.hashing import Hasher
 from ingestion.values import TIME_FLAG, RawRecord
 
-MAX_PATTERNS = 20
-MAX_PATTERN_CHARACTERS = 200
-MAX_NAME_CHARACTERS = 40
 MAX_ASIDE_CHARACTERS = 20_000
 PREVIEW_CHARACTERS = 160
 METADATA_CHARACTERS = 128
 # a project's pattern sees at most so many characters at once: that bounds what backtracking can cost
 PIECE_CHARACTERS = 500
-MAX_BOUNDED_REPEAT = 20
-MAX_OPEN_REPEATS = 2
+MAX_NESTING = 3
+MARK_CHARACTERS = 16
 
 _JSON_PART = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(?<![\w.+-])[2-6]\d{12,18}(?![\w.])', re.DOTALL)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63}){1,8}")
@@ -50,6 +47,15 @@ _NAMED_KEY = re.compile(
 )
 
 
+_NAME = re.compile(r"[\w./:@+-]*")
+_MACHINE_ID = re.compile(
+    r"(?:(?:chatcmpl|msg|resp|response|run|gen|req|request|call|log|trace|span|thread|conv|session|content|batch|task)"
+    r"[-_](?=[A-Za-z0-9]*\d)[A-Za-z0-9]{1,64}"
+    r"|(?:[A-Za-z]{2,10}[-_])?[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"
+    r"|[0-9a-fA-F]{16,64}|(?=[A-Z0-9]*\d)[0-9A-Z]{26})"
+)
+
+
 @dataclass(frozen=True)
 class Rules:
     """What redaction replaces beside the built-in kinds: compiled patterns by name."""
@@ -57,61 +63,13 @@ class Rules:
     own: tuple[tuple[str, re.Pattern[str]], ...] = ()
 
 
-def rules(patterns: Sequence[Mapping[str, Any]]) -> Rules:
+def rules(given: Sequence[Mapping[str, Any]]) -> Rules:
     """Compile a project's own patterns, `[{"name", "pattern"}]`.
 
-    Refused: more than 20, longer than 200 characters, no regular expression, one that matches the empty text, and
-    one that could backtrack without end (a repeat within a repeat, a choice or a back reference within or beside one,
-    more than two open-ended repeats).
-
     Raises:
-        Invalid: `fields` names the pattern.
+        Invalid: `fields` names the pattern; see patterns.compiled.
     """
-    if len(patterns) > MAX_PATTERNS:
-        raise Invalid(f"At most {MAX_PATTERNS} patterns.", fields={"privacy_patterns": f"At most {MAX_PATTERNS}."})
-    return Rules(tuple(_compiled(index, entry) for index, entry in enumerate(patterns)))
-
-
-def _compiled(index: int, entry: Mapping[str, Any]) -> tuple[str, re.Pattern[str]]:
-    name, pattern = entry.get("name"), entry.get("pattern")
-    if not isinstance(name, str) or not re.fullmatch(rf"[\w .-]{{1,{MAX_NAME_CHARACTERS}}}", name):
-        raise _bad(str(index), f"a name of 1 to {MAX_NAME_CHARACTERS} letters, digits, spaces, dots or dashes")
-    if not isinstance(pattern, str) or not 1 <= len(pattern) <= MAX_PATTERN_CHARACTERS:
-        raise _bad(name, f"a regular expression of 1 to {MAX_PATTERN_CHARACTERS} characters")
-    try:
-        compiled = re.compile(pattern)
-        tree = _parser.parse(pattern)
-    except (re.error, RecursionError, OverflowError):
-        raise _bad(name, "a regular expression of Python's re module") from None
-    if compiled.match("") or all(compiled.search(one) for one in " a0"):
-        raise _bad(name, "a pattern that does not match everything or nothing")
-    if _open_repeats(tree, inside=False) > MAX_OPEN_REPEATS:
-        raise _bad(name, "no repeats or choices within repeats, and at most two open-ended repeats")
-    return name, compiled
-
-
-def _bad(name: str, expected: str) -> Invalid:
-    said = f"{name}: expected {expected}."
-    return Invalid(f"Privacy pattern {said}", fields={"privacy_patterns": said})
-
-
-def _open_repeats(tree: Any, *, inside: bool) -> int:
-    """Open-ended repeats of a parsed pattern; a nesting that could take exponential time counts as too many."""
-    found = 0
-    for code, argument in tree:
-        if code in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT):
-            _low, high, body = argument
-            wide = high == op.MAXREPEAT or high > MAX_BOUNDED_REPEAT
-            if inside and high > 1:
-                return MAX_OPEN_REPEATS + 1
-            found += int(wide) + _open_repeats(body, inside=inside or high > 1)
-        elif code in (op.GROUPREF, op.GROUPREF_EXISTS, op.ASSERT, op.ASSERT_NOT):
-            return MAX_OPEN_REPEATS + 1
-        elif code is op.BRANCH:
-            found += MAX_OPEN_REPEATS + 1 if inside else sum(_open_repeats(x, inside=inside) for x in argument[1])
-        elif code is op.SUBPATTERN:
-            found += _open_repeats(argument[-1], inside=inside)
-    return found
+    return Rules(patterns.compiled(given, field="privacy_patterns"))
 
 
 def redact(text: str, own: Rules) -> str:
@@ -129,17 +87,22 @@ def redact(text: str, own: Rules) -> str:
 
 
 def _in_pieces(pattern: re.Pattern[str], mark: str, text: str) -> str:
-    """Cut long texts at white space before a piece's end, so that no word is split in two."""
+    """Look at long texts through windows that overlap by half, so that a match of up to half a window is seen whole."""
     if len(text) <= PIECE_CHARACTERS:
         return pattern.sub(lambda _match: mark, text)
-    pieces, start = [], 0
-    while start < len(text):
-        end = min(start + PIECE_CHARACTERS, len(text))
-        space = text.rfind(" ", start + PIECE_CHARACTERS // 2, end) if end < len(text) else -1
-        end = space + 1 if space > start else end
-        pieces.append(pattern.sub(lambda _match: mark, text[start:end]))
-        start = end
-    return "".join(pieces)
+    step = PIECE_CHARACTERS // 2
+    spans = sorted(
+        match.span()
+        for start in range(0, max(len(text) - step, 1), step)
+        for match in pattern.finditer(text, start, start + PIECE_CHARACTERS)
+        if match[0]
+    )
+    pieces, at = [], 0
+    for start, end in spans:
+        if start >= at:
+            pieces += [text[at:start], mark]
+        at = max(at, end)  # what overlaps a match goes with it
+    return "".join([*pieces, text[at:]])
 
 
 def _card(match: re.Match[str]) -> str:
@@ -153,70 +116,155 @@ def _luhn(digits: Sequence[int]) -> bool:
     return sum(doubled) % 10 == 0
 
 
-def redact_json(text: str, own: Rules) -> str:
+def redact_json(text: str, own: Rules, *, depth: int = 0) -> str:
     """Redact every text within a JSON text, keys included, and card numbers written as numbers.
 
-    All else stays byte for byte.
+    All else stays byte for byte. JSON within a text, as in the arguments of tool calls, is read as JSON, too.
     """
 
     def one(match: re.Match[str]) -> str:
         part = match[0]
         if not part.startswith('"'):
             return '"[card number removed]"' if _luhn([int(x) for x in part]) else part
-        return _redacted_literal(part, own)
+        return _redacted_literal(part, own, depth=depth)
 
     return _JSON_PART.sub(one, text)
 
 
-def _redacted_literal(literal: str, own: Rules) -> str:
+def _redacted_literal(literal: str, own: Rules, *, depth: int) -> str:
     plain = literal[1:-1]
     if "\\" in plain:
         try:
             plain = msgspec.json.decode(literal.encode(), type=str)
         except (msgspec.DecodeError, UnicodeError):
             plain = literal[1:-1]
-    clean = redact(plain, own)
+    clean = plain
+    if "\\" in plain and depth < MAX_NESTING:  # escapes within hide letters from the patterns
+        clean = redact_json(clean, own, depth=depth + 1)
+    clean = redact(clean, own)
     return literal if clean == plain else msgspec.json.encode(clean).decode()
 
 
 def protect(record: RawRecord, *, mode: str, own: Rules, keyed: Callable[[str], str]) -> RawRecord:
     """A record as a privacy mode lets it be kept. `keyed` is the project's keyed hash."""
-    if mode == "hashed":
-        return _hashed(record, own, keyed)
-    if mode == "redacted":
+    metadata = {
+        metadata_key(key, mode=mode, own=own): _metadata_value(key, entry, mode=mode, own=own, keyed=keyed)
+        for key, entry in record.metadata.items()
+    }
+    if mode != "full":
+        clean = partial(_clean_name, own=own, strict=mode == "hashed", keyed=keyed)
         record = replace(
             record,
-            source_id=_clean_id(record.source_id, own, keyed),
-            trace_key=_clean_id(record.trace_key, own, keyed),
+            source_id=_clean_id(record.source_id, mode, own, keyed),
+            trace_key=_clean_id(record.trace_key, mode, own, keyed),
+            provider=clean(record.provider, limit=60),
+            model=clean(record.model, limit=120),
+            prompt_version=clean(record.prompt_version, limit=120),
+            finish_reason=clean(record.finish_reason, limit=30),
+        )
+    if mode == "hashed":
+        record = _hashed(record, keyed)
+    elif mode == "redacted":
+        record = replace(
+            record,
             request=redact_json(record.request, own),
             response=redact_json(record.response, own),
             preview=redact(record.preview, own),
-            metadata={redact(key, own): redact(entry, own) for key, entry in record.metadata.items()},
         )
     # cut only now: half an address would no longer be known for one
-    kept = {key[:METADATA_CHARACTERS]: entry[:METADATA_CHARACTERS] for key, entry in record.metadata.items()}
-    return replace(record, preview=_cut(record.preview), metadata=kept)
+    return replace(record, preview=_cut(record.preview), metadata=metadata)
 
 
-def _hashed(record: RawRecord, own: Rules, keyed: Callable[[str], str]) -> RawRecord:
+def metadata_key(key: str, *, mode: str, own: Rules) -> str:
+    """A key of the metadata as a mode keeps it: keys are names that programs give, not what somebody said."""
+    return (key if mode == "full" else redact(key, own))[:METADATA_CHARACTERS]
+
+
+def _metadata_value(key: str, entry: str, *, mode: str, own: Rules, keyed: Callable[[str], str]) -> str:
+    """What redaction changes gets a mark of its own, so that two people stay two and either can be found again."""
+    if mode == "full" or key == TIME_FLAG:
+        return entry[:METADATA_CHARACTERS]
+    if mode == "hashed":
+        return keyed(entry[:METADATA_CHARACTERS])
+    clean = redact(entry, own)
+    if clean == entry:
+        return entry[:METADATA_CHARACTERS]
+    mark = mark_of(keyed(entry[:METADATA_CHARACTERS]))
+    return clean[: METADATA_CHARACTERS - len(mark)] + mark
+
+
+def mark_of(hashed: str) -> str:
+    """The end of a redacted metadata value: the start of the keyed hash of what it was."""
+    return f" ~{hashed[:MARK_CHARACTERS]}"
+
+
+def withhold(
+    kept: RawRecord,
+    told: Mapping[str, str],
+    *,
+    mode: str,
+    own: Rules,
+    standing: Mapping[str, Mapping[str, Sequence[str]]],
+    hasher: Hasher,
+) -> RawRecord:
+    """A protected record without what was said and without the value, where it is of an erased person.
+
+    Args:
+        told: the metadata as the source gave them.
+        standing: key, then keyed hash of the value, then the other keys whose values go as well.
+    """
+    if not standing:
+        return kept
+    names: set[str] = set()
+    for raw_key, entry in told.items():
+        key = metadata_key(raw_key, mode=mode, own=own)
+        others = standing.get(key, {}).get(hasher.keyed(entry[:METADATA_CHARACTERS]))
+        if others is not None:
+            names |= {key, *others}
+    if not names:
+        return kept
+    metadata = {key: hasher.erased(entry) if key in names else entry for key, entry in kept.metadata.items()}
+    obstacle = kept.obstacle if kept.obstacle == "not_chat" else "no_body"
+    return replace(kept, request="", response="", preview="", metadata=metadata, obstacle=obstacle)
+
+
+def _hashed(record: RawRecord, keyed: Callable[[str], str]) -> RawRecord:
     return replace(
         record,
-        source_id=_clean_id(record.source_id, own, keyed),
-        trace_key=_clean_id(record.trace_key, own, keyed),
         request=keyed(record.request) if record.request else "",
         response=keyed(record.response) if record.response else "",
         preview="",
-        metadata={
-            redact(key, own)[:METADATA_CHARACTERS]: entry if key == TIME_FLAG else keyed(entry)
-            for key, entry in record.metadata.items()
-        },
         obstacle=record.obstacle if record.obstacle in ("no_body", "not_chat") else "hashed",
     )
 
 
-def _clean_id(name: str | None, own: Rules, keyed: Callable[[str], str]) -> str | None:
-    """An id that holds something private becomes its keyed hash: it must stay different from all others."""
-    return name if not name or redact(name, own) == name else keyed(name)
+def _clean_id(name: str | None, mode: str, own: Rules, keyed: Callable[[str], str]) -> str | None:
+    """An id that holds something private becomes its keyed hash: it must stay different from all others.
+
+    In hashed mode only ids that are plainly made by a machine stay: any other could be a name.
+    """
+    if not name or (redact(name, own) == name and (mode != "hashed" or _MACHINE_ID.fullmatch(name))):
+        return name
+    return keyed(name)
+
+
+def _clean_name(name: str, *, own: Rules, strict: bool, keyed: Callable[[str], str], limit: int) -> str:
+    """The name of a model, provider or version. `strict`: what has no form of a name is hashed."""
+    clean = _redacted_name(name, own)
+    if strict and (clean != name or not _NAME.fullmatch(name)):
+        return keyed(name)[:limit]
+    return clean[:limit]
+
+
+@lru_cache(maxsize=4096)
+def _redacted_name(name: str, own: Rules) -> str:
+    """There are few names, and they come again with every call."""
+    return redact(name, own)
+
+
+def label_text(label: str, *, mode: str, own: Rules) -> str:
+    """The name of a file as it may be kept; the person who took it in gave it."""
+    return label if mode == "full" else redact(label, own)
 
 
 def _cut(preview: str) -> str:

@@ -4,7 +4,7 @@ Rows come as a stream and are written chunk by chunk, one transaction each, so m
 between. What `append` has counted is committed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -12,7 +12,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection, transaction
 
-from ingestion import hashing, privacy, values
+from ingestion import hashing, privacy, retention, values
 from ingestion.catalog import pricing
 from ingestion.catalog.offers import PriceBook
 from ingestion.formats import detection
@@ -57,9 +57,14 @@ class _Import:
     prices: PriceBook
     outcomes: Callable[[values.PushedRow], None] | None
     hasher: hashing.Hasher = field(init=False)
+    standing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.hasher = hashing.Hasher(self.project.hash_key)
+
+
+class _Stale(Exception):
+    """Somebody was erased since the rows were read."""
 
 
 def append(
@@ -86,13 +91,14 @@ def append(
     Raises:
         Invalid: unknown format, or a bad privacy pattern of the project. Nothing is written then.
     """
+    rules = privacy.rules(project.privacy_patterns)
     job = _Import(
         project=project,
         read=detection.reader(format),
-        rules=privacy.rules(project.privacy_patterns),
+        rules=rules,
         format=format,
         source=source,
-        label=label[:200],
+        label=privacy.label_text(label, mode=project.privacy, own=rules)[:200],
         simulated=simulated,
         now=now,
         prices=PriceBook(project),
@@ -101,7 +107,7 @@ def append(
     total, done = values.Imported(), 0
     for chunk in _chunks(rows):
         filled = [(line, raw) for line, raw in chunk if raw.strip()]
-        total = _sum(total, _store(job, [_parse(job, line, raw) for line, raw in filled]))
+        total = _sum(total, _take(job, filled))
         done += len(chunk)
         if beat is not None:
             beat(done=done)
@@ -132,6 +138,16 @@ def _sum(one: values.Imported, other: values.Imported) -> values.Imported:
     )
 
 
+def _take(job: _Import, rows: list[Row]) -> values.Imported:
+    """Read and store a chunk; once more where an erasure came in between."""
+    while True:
+        job.standing = retention.standing(job.project)
+        try:
+            return _store(job, [_parse(job, line, raw) for line, raw in rows])
+        except _Stale:
+            continue
+
+
 def _parse(job: _Import, line: int, raw: bytes) -> _Parsed:
     """Read one row and hash its content as it came, before privacy takes from it and before our clock adds to it."""
     try:
@@ -150,6 +166,14 @@ def _parse(job: _Import, line: int, raw: bytes) -> _Parsed:
     record = replace(record, trace_key=record.trace_key or record.source_id)
     key = job.hasher.record_key(record.source_id or "")  # of the id as it came, whatever the mode leaves of it
     kept = privacy.protect(record, mode=job.project.privacy, own=job.rules, keyed=job.hasher.keyed)
+    kept = privacy.withhold(
+        kept,
+        record.metadata,
+        mode=job.project.privacy,
+        own=job.rules,
+        standing=job.standing,
+        hasher=job.hasher,
+    )
     return _Parsed(line, raw, key, record=kept, content_hash=content_hash)
 
 
@@ -171,6 +195,8 @@ def _store(job: _Import, parsed: list[_Parsed]) -> values.Imported:
     with transaction.atomic():
         # one writer a project: batch numbers and versions are counted up. SQLite has one writer in all.
         Project.objects.select_for_update(no_key=True).get(pk=job.project.pk)
+        if retention.standing(job.project) != job.standing:
+            raise _Stale
         versions = _versions(job.project, read)
         added = [(row, version, cost) for row, version, cost in zip(read, versions, costs, strict=True) if version]
         new_asides = _new_asides(job, asides)

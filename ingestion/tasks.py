@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ingestion import sync
+from ingestion import retention, sync
 from ingestion.gateway import open_gateway
 from projects import jobs
 from projects.models import Job
@@ -32,3 +32,21 @@ def pull_logs(job: Job, beat: jobs.Beat) -> bool:
     times = {name: told.default(at) if at else None for name, at in (("since", result.since), ("until", result.until))}
     beat(message=f"{result.added} calls added", result={**asdict(result), **times})
     return result.finished
+
+
+@jobs.slice_of("retention")
+def remove_bodies(job: Job, beat: jobs.Beat) -> bool:
+    """Remove bodies. Its subject is a Removal; without one, what the project's own setting says is due."""
+    if job.subject_id is None:
+        due = retention.open_due(job.project, now=timezone.now())
+        if due is None:
+            retention.forget_copies(job.project)
+            beat(message="nothing is old enough")
+            return True
+        job.subject_id = due.pk
+        job.save(update_fields=["subject_id"])
+    removal = job.project.removals.get(pk=job.subject_id)
+    finished = retention.work(removal, beat=beat, deadline=time.monotonic() + SLICE_S)
+    counts = {name: getattr(removal, name) for name in ("records", "calls", "bodies", "set_aside", "answers")}
+    beat(message=f"{removal.bodies} bodies removed", result={"removal": removal.pk, **counts})
+    return finished

@@ -20,6 +20,7 @@ PURE = """
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
     agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
+    agentopt/lib/patterns.py
     agentopt/sandbox/*.py
 """
 HEAVY = ("numpy", "scipy", "pandas", "portkey_ai", "aiohttp", "sklearn", "genai_prices", "pyarrow", "opentelemetry",
