@@ -1,8 +1,8 @@
 """Recorded replies of providers through our gateway client: `python -m benchmarks.exchanges --file FILE --json`.
 
 FILE holds one exchange a line, gzip or not: `exchange_id`, `request` (the body sent), `status`, `stream`, `response`
-(the JSON body) or `sse` (the raw event stream). A server on loopback gives each reply to the request that asks for it, and
-what the client makes of it is held against what the recording says, read here by a plain reader of its own.
+(the JSON body) or `sse` (the raw event stream). A server on loopback gives each reply to the request that asks for it,
+and what the client makes of it is held against what the recording says, read here by a plain reader of its own.
 """
 
 import argparse
