@@ -240,7 +240,8 @@ def test_an_erasure_that_comes_between_reading_and_storing_is_not_missed(
     agent: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(agent, call(1, JANE))
-    read, calls = store._parse, []
+    read = store._parse
+    calls: list[int] = []
 
     def erase_meanwhile(*arguments: Any) -> Any:
         if not calls:
