@@ -325,7 +325,8 @@ def usage_of(found: Any) -> Usage:
     if isinstance(details, Mapping):
         read = fields.tokens(details.get("cached_tokens"), "usage.cached_tokens")
         if written is None:
-            written = fields.tokens(details.get("cache_write_tokens"), "usage.cache_write_tokens")
+            found_written = details.get("cache_write_tokens", details.get("cache_creation_tokens"))
+            written = fields.tokens(found_written, "usage.cache_write_tokens")
     of_answer = found.get("completion_tokens_details", found.get("output_tokens_details"))
     thought = of_answer.get("reasoning_tokens") if isinstance(of_answer, Mapping) else None
     reasoning = fields.tokens(thought, "usage.reasoning_tokens")

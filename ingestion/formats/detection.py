@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from agentopt.lib.errors import Invalid
-from ingestion.formats import openai, portkey, transcript, usage
+from ingestion.formats import helicone, langfuse, litellm, openai, portkey, transcript, usage
 from ingestion.values import RawRecord
 
 Reader = Callable[[bytes], Sequence[RawRecord]]
@@ -14,6 +14,9 @@ Reader = Callable[[bytes], Sequence[RawRecord]]
 READERS: dict[str, Reader] = {
     "portkey": portkey.read,
     "openai": openai.read,
+    "langfuse": langfuse.read,
+    "helicone": helicone.read,
+    "litellm": litellm.read,
     "transcript": transcript.read,
     "usage": usage.read,
 }
@@ -21,6 +24,17 @@ _SIGNS = {
     "portkey": """ai_org ai_model req_units res_units response_time is_success response_status_code _id metrics
         request_url prompt_slug""",
     "openai": "custom_id body latency_ms latency_s duration_ms cost_usd conversation_id session_id",
+    "langfuse": """traceId startTime endTime completionStartTime modelParameters usageDetails costDetails promptName
+        parentObservationId promptVersion statusMessage timeToFirstToken calculatedTotalCost providedModelName htmlPath
+        observationId dataType trace_id start_time end_time completion_start_time model_parameters usage_details
+        cost_details parent_observation_id prompt_name prompt_version status_message time_to_first_token
+        provided_model_name total_cost observation_id data_type level observations bookmarked""",
+    "helicone": """request_id request_created_at request_body response_body response_id response_created_at
+        response_status request_path request_user_id request_properties request_model response_model model_override
+        helicone_user delay_ms signed_body_url prompt_cache_read_tokens cache_reference_id costUSD target_url""",
+    "litellm": """custom_llm_provider model_group response_cost call_type request_tags end_user model_map_information
+        hidden_params error_str error_information cache_key cache_hit spend proxy_server_request startTime endTime
+        completionStartTime api_base saved_cache_cost requester_ip_address model_parameters request_duration_ms""",
     "transcript": "message_meta trajectory_id agent_model user_model reward tools_ref policy_ref termination",
 }
 SIGNS = {name: frozenset(words.split()) for name, words in _SIGNS.items()}
@@ -37,10 +51,10 @@ def detect(first_lines: Sequence[bytes]) -> str:
     for line in first_lines:
         seen |= _keys(line)
     signs = {name: len(seen & keys) for name, keys in SIGNS.items()}
-    best = max(signs, key=lambda name: signs[name])
     if "request" in seen or "body" in seen:
-        # bodies stand in both; without any sign the plain form is meant
-        return best if signs[best] > signs["openai"] else "openai"
+        # only these two keep bodies there; without any sign the plain form is meant
+        return "portkey" if signs["portkey"] > signs["openai"] else "openai"
+    best = max(signs, key=lambda name: signs[name])
     if signs[best]:
         return best
     if "messages" in seen:
