@@ -118,6 +118,9 @@ class Connection(models.Model):
     control_url = models.URLField(max_length=500, blank=True, help_text="Address of log exports, where it differs.")
     auth_header = models.CharField(max_length=60, default="x-portkey-api-key")
     api_key = SecretField(blank=True, default="")
+    config = SecretField(
+        blank=True, default="", help_text="Portkey config sent with model calls: an id, or JSON, which may hold keys."
+    )
     # set from a response header of the gateway, only ever used to label results
     simulated = models.BooleanField(default=False)
     checked_at = models.DateTimeField(null=True, blank=True)

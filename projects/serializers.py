@@ -42,17 +42,21 @@ class GoalIn(_Out):
 
 
 class ConnectionOut(_Out):
-    """Where calls go; the key itself is never shown."""
+    """Where calls go; key and config themselves are never shown."""
 
     base_url = serializers.CharField()
     control_url = serializers.CharField()
     auth_header = serializers.CharField()
     has_key = serializers.SerializerMethodField()
+    has_config = serializers.SerializerMethodField()
     simulated = serializers.BooleanField()
     checked_at = serializers.DateTimeField()
 
     def get_has_key(self, row: Any) -> bool:
         return bool(row.api_key)
+
+    def get_has_config(self, row: Any) -> bool:
+        return bool(row.config)
 
 
 class ConnectionIn(_Out):
@@ -62,6 +66,9 @@ class ConnectionIn(_Out):
     control_url = serializers.CharField(required=False, allow_blank=True, max_length=500)
     auth_header = serializers.CharField(required=False, max_length=60)
     api_key = serializers.CharField(required=False, allow_blank=True, max_length=500, write_only=True)
+    config = serializers.CharField(
+        required=False, allow_blank=True, max_length=4000, write_only=True, help_text="id of a saved config, or JSON"
+    )
 
 
 class OverridesOut(_Out):

@@ -1,5 +1,6 @@
 """Create a project, change its goal and settings, connect it, people in it. Tokens: projects.tokens."""
 
+import json
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
@@ -183,15 +184,23 @@ def connect(
     api_key: str | None = None,
     control_url: str | None = None,
     auth_header: str | None = None,
+    config: str | None = None,
 ) -> Connection:
     """Set where calls go; None leaves a field as it is, an empty text returns it to the instance's setting.
 
-    An address without a path gets `/v1`. The key is stored encrypted and never shown again.
+    An address without a path gets `/v1`. Key and config are stored encrypted and never shown again. A config names the
+    provider to a gateway that does not know it by the key: a saved one's id, or JSON.
 
     Raises:
         Invalid: no http or https address, one with a password in it, or a private one where these are refused.
     """
-    given = {"base_url": base_url, "api_key": api_key, "control_url": control_url, "auth_header": auth_header}
+    given = {
+        "base_url": base_url,
+        "api_key": api_key,
+        "control_url": control_url,
+        "auth_header": auth_header,
+        "config": config,
+    }
     changes = {name: value.strip() for name, value in given.items() if value is not None}
     for name in ("base_url", "control_url"):
         if changes.get(name):
@@ -200,6 +209,8 @@ def connect(
         raise Invalid("That is no header name.", fields={"auth_header": "Expected letters, digits and hyphens."})
     if not (changes.get("api_key") or "x").isprintable() or not (changes.get("api_key") or "x").isascii():
         raise Invalid("The key cannot be sent in a header.", fields={"api_key": "Expected printable ASCII characters."})
+    if changes.get("config"):
+        changes["config"] = _checked_config(changes["config"])
     row = project.connection
     before = {name: getattr(row, name) for name in changes}
     for name, value in changes.items():
@@ -212,7 +223,21 @@ def connect(
 
 
 def _shown(fields: Mapping[str, str]) -> dict[str, str]:
-    return {name: ("set" if value else "") if name == "api_key" else value for name, value in fields.items()}
+    secret = ("api_key", "config")
+    return {name: ("set" if value else "") if name in secret else value for name, value in fields.items()}
+
+
+def _checked_config(text: str) -> str:
+    """A config as a header carries it: on one line, in ASCII."""
+    wrong = Invalid("That is no config.", fields={"config": "Expected the id of a saved config, or a JSON object."})
+    if not text.startswith("{"):
+        if len(text) > 100 or not text.replace("-", "").replace("_", "").isalnum() or not text.isascii():
+            raise wrong
+        return text
+    try:
+        return json.dumps(json.loads(text))
+    except (ValueError, RecursionError):
+        raise wrong from None
 
 
 def _is_header(name: str) -> bool:

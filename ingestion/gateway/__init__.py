@@ -75,7 +75,7 @@ def open_gateway(connection: Connection) -> Gateway:
         missing["api_key"] = "Set this project's key; the instance's key is only sent to the instance's own address."
     if missing:
         raise Invalid("The gateway is not configured: " + " ".join(missing.values()), fields=missing)
-    return Gateway(Endpoint(base_url, control_url, connection.auth_header, api_key))
+    return Gateway(Endpoint(base_url, control_url, connection.auth_header, api_key, connection.config))
 
 
 def _with_path(url: str) -> str:

@@ -9,13 +9,15 @@ from typing import Any
 class Endpoint:
     """Where calls go and how they prove who they are.
 
-    `base_url` and `control_url` carry their path (/v1); `auth_header` is x-portkey-api-key or Authorization.
+    `base_url` and `control_url` carry their path (/v1); `auth_header` is x-portkey-api-key or Authorization. `config`
+    names the provider behind the gateway where the key does not: an id, or JSON; it goes with model calls only.
     """
 
     base_url: str
     control_url: str
     auth_header: str
     api_key: str = field(repr=False)
+    config: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)

@@ -269,6 +269,7 @@ def _headers(endpoint: Endpoint) -> dict[str, str]:
     return {
         **auth,
         **createHeaders(strict_open_ai_compliance=False),
+        **({"x-portkey-config": endpoint.config} if endpoint.config else {}),
         "content-type": "application/json",
         "accept": "application/json, text/event-stream",
         "user-agent": f"agentopt/{__version__}",

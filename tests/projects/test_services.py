@@ -105,6 +105,31 @@ def test_private_addresses_are_refused_unless_allowed(project: Project, settings
         services.connect(project, by=None, base_url=f"http://{host}")
 
 
+def test_a_config_is_kept_on_one_line_and_encrypted_and_never_told(project: Project) -> None:
+    services.connect(project, by=None, config='{"provider": "openai",\n "api_key": "sk-of-the-provider"}')
+
+    row = project.connection
+    row.refresh_from_db()
+    assert row.config == '{"provider": "openai", "api_key": "sk-of-the-provider"}'
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT config FROM projects_connection WHERE id = %s", [row.pk])
+        assert "sk-of-the-provider" not in cursor.fetchone()[0]
+    assert "sk-of-the-provider" not in str(list(project.audit.values()))
+
+
+@pytest.mark.parametrize("config", ["pc-0123", "pc_abc-9", ""])
+def test_a_config_may_be_an_id(project: Project, config: str) -> None:
+    assert services.connect(project, by=None, config=config).config == config
+
+
+@pytest.mark.parametrize("config", ["two words", "{not json", "[1]", "pc-ä"])
+def test_what_is_no_config_is_refused(project: Project, config: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        services.connect(project, by=None, config=config)
+
+    assert refused.value.fields.keys() == {"config"}
+
+
 @pytest.mark.parametrize("given", [{"auth_header": "x y"}, {"auth_header": ""}, {"api_key": "two\nlines"}])
 def test_what_cannot_be_sent_in_a_header_is_refused(project: Project, given: dict[str, str]) -> None:
     with pytest.raises(Invalid) as refused:

@@ -11,6 +11,7 @@ from typing import Any
 from ingestion.gateway.base import Endpoint
 
 Answer = Callable[["Handler"], None]
+DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,11 @@ def completion(text: str | None = "hello", **message: Any) -> dict[str, Any]:
         ],
         "usage": {"prompt_tokens": 11, "completion_tokens": 3, "prompt_tokens_details": {"cached_tokens": 5}},
     }
+
+
+def event(**chunk: Any) -> bytes:
+    """A chunk of a stream as it goes over the wire."""
+    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
 
 
 def in_turn(*answers: Answer) -> Answer:

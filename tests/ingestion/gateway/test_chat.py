@@ -5,13 +5,14 @@ import logging
 import threading
 import time
 from concurrent.futures import CancelledError, wait
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from ingestion.gateway import chat, errors
 from ingestion.gateway.base import ChatReply, ChatRequest, Endpoint, Usage
-from tests.ingestion.gateway.fake import Answer, Fake, Handler, completion, in_turn, serving
+from tests.ingestion.gateway.fake import DONE, Answer, Fake, Handler, completion, event, in_turn, serving
 
 QUESTION = "the secret question of a customer"
 
@@ -38,15 +39,8 @@ def failure(answer: Answer, one: ChatRequest | None = None) -> tuple[errors.Call
     return caught.value, fake
 
 
-def event(**chunk: Any) -> bytes:
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
-
-
 def delta(finish: str | None = None, **fields: Any) -> bytes:
     return event(model="m-1", choices=[{"index": 0, "delta": fields, "finish_reason": finish}])
-
-
-DONE = b"data: [DONE]\n\n"
 
 
 def test_an_answer_comes_back_with_text_usage_model_and_latency() -> None:
@@ -110,6 +104,16 @@ def test_only_the_configured_header_carries_the_key(
     assert [key for key, text in headers.items() if "pk-secret-key" in text] == [name]
     assert not any("OPENAI" in text or "of-the-machine" in text for text in headers.values())
     assert not any(key.startswith("openai") for key in headers)
+
+
+def test_a_config_goes_with_a_call_and_an_absent_one_does_not() -> None:
+    with serving(lambda h: h.send(completion())) as fake:
+        for config in ("pc-1", ""):
+            endpoint = replace(fake.endpoint(), config=config)
+            with chat.ChatSession(endpoint, in_flight=1) as session:
+                session.submit(request()).result(10)
+
+    assert [asked.headers.get("x-portkey-config") for asked in fake.asked] == ["pc-1", None]
 
 
 def test_trap_1_and_3_a_call_that_hangs_ends_in_time_and_is_sent_once() -> None:
