@@ -99,6 +99,12 @@ def open_due(project: Project, *, now: datetime) -> Removal | None:
     return open_by_age(project, days=project.retention_days, now=now, by=None)
 
 
+def finish_open(project: Project) -> None:
+    """Work off what was left unfinished, so that nothing waits behind a later removal."""
+    for removal in project.removals.filter(ended_at=None).order_by("pk"):
+        work(removal)
+
+
 def _moment(days: int, *, now: datetime) -> datetime:
     if not 0 <= days <= MAX_DAYS:
         raise Invalid("That is no age.", fields={"older_than_days": f"Expected 0 to {MAX_DAYS:,} days."})

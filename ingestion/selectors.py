@@ -11,10 +11,11 @@ from django.db.models import Count, Max, Q, QuerySet, Sum, Value
 
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Invalid, NotFound
+from ingestion import retention
 from ingestion.analytics import engine
 from ingestion.formats import bodies, fields
 from ingestion.formats.fields import Unreadable
-from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, SetAside
+from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, Removal, SetAside
 from ingestion.values import Counted, LogFilter, LogPage, LogRow, UsageProfile
 from projects.models import Job, Project
 
@@ -161,6 +162,7 @@ class LogDetail:
     parameters: Mapping[str, Any]
     answer: bodies.Answer
     conversation: tuple[LogRow, ...]
+    removal: Removal | None
 
 
 def log_detail(project: Project, pk: int) -> LogDetail:
@@ -187,6 +189,7 @@ def log_detail(project: Project, pk: int) -> LogDetail:
         parameters=asked,
         answer=bodies.NOTHING if record.obstacle == LogRecord.Obstacle.HASHED else bodies.answer_of(response),
         conversation=_conversation(project, record),
+        removal=None if body else retention.removal_of(project, record.pk),
     )
 
 
@@ -249,6 +252,11 @@ def newest_sync(project: Project) -> Job | None:
 def rows_set_aside(project: Project) -> QuerySet[SetAside]:
     """Rows that could not be read, newest first."""
     return project.set_aside.order_by("-pk")
+
+
+def removals(project: Project) -> QuerySet[Removal]:
+    """What was taken out of the store, newest first."""
+    return project.removals.select_related("by").order_by("-pk")
 
 
 def usage_profile(

@@ -11,7 +11,7 @@ import msgspec
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
-from ingestion import files, store, values
+from ingestion import erasure, files, retention, store, values
 from ingestion.catalog import loader
 from ingestion.formats import detection
 from ingestion.gateway import Gateway, open_gateway
@@ -117,3 +117,23 @@ def check_connection(project: Project, gateway: Gateway) -> ConnectionCheck:
     loader.learn(models, project)
     mark_connection(project.connection, simulated=gateway.simulated)
     return ConnectionCheck(len(models), gateway.simulated)
+
+
+def remove_bodies(project: Project, *, days: int, by: User | None) -> Job:
+    """Queue the removal of bodies of calls older than some days.
+
+    Raises:
+        Invalid: that is no age.
+    """
+    removal = retention.open_by_age(project, days=days, now=timezone.now(), by=by)
+    return jobs.start("retention", project, subject_id=removal.pk, by=by)
+
+
+def erase_person(project: Project, asked: erasure.Asked, *, by: User | None) -> Job:
+    """Queue the erasure of one person's calls.
+
+    Raises:
+        NotFound: nothing of this project holds the value.
+    """
+    removal = retention.open_erasure(project, asked, by=by)
+    return jobs.start("retention", project, subject_id=removal.pk, by=by)

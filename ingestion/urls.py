@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion.views import logs
+from ingestion.views import logs, removals
 
 app_name = "ingestion"
 urlpatterns = [
@@ -10,5 +10,8 @@ urlpatterns = [
     path("p/<slug:slug>/logs/sync/", logs.sync, name="sync"),
     path("p/<slug:slug>/logs/sync/state/", logs.sync_state, name="sync-state"),
     path("p/<slug:slug>/logs/<int:pk>/", logs.log, name="log"),
+    path("p/<slug:slug>/settings/removals/", removals.removals, name="removals"),
+    path("p/<slug:slug>/settings/removals/<int:pk>/lift/", removals.lift, name="lift-erasure"),
+    path("p/<slug:slug>/settings/privacy/try/", removals.try_redaction, name="try-redaction"),
     path("p/<slug:slug>/settings/test/", logs.test_connection, name="test-connection"),
 ]

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
 from agentopt.lib.errors import NotAllowed
 from agentopt.lib.money import nanousd
-from projects import access, jobs, services, tokens
+from projects import access, jobs, modes, services, tokens
 from projects.endpoints import ApiView, ProjectView
 from projects.models import ApiToken, Project, Role, User
 from projects.serializers import (
@@ -76,8 +76,10 @@ class ProjectDetailView(ProjectView):
     @extend_schema(operation_id="change_project", request=ProjectChangeIn, responses=ProjectOut)
     def patch(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         project = self.project(Role.OWNER)
+        before = project.privacy
         _change(project, _read(ProjectChangeIn, request), by=self.person)
-        return Response(ProjectOut(project, context={"user": request.user}).data)
+        said = modes.of_old_rows(before, project.privacy)
+        return Response(ProjectOut(project, context={"user": request.user, "notices": [said] if said else []}).data)
 
 
 def _change(project: Project, given: dict[str, Any], *, by: User | None) -> None:

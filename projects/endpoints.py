@@ -1,7 +1,6 @@
 """What the API views of all apps share: the project in the address, repeats of a POST, and the answer of long work."""
 
 import functools
-import hashlib
 import json
 from collections.abc import Callable
 from datetime import timedelta
@@ -18,6 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from agentopt.lib.crypto import keyed_hash
 from agentopt.lib.errors import AgentOptError, Conflict, Invalid
 from projects import access
 from projects.models import ApiToken, IdempotencyKey, Job, Project, Role, User
@@ -115,7 +115,8 @@ def _take(request: Request, key: str) -> tuple[IdempotencyKey, bool]:
     """
     token = request.auth
     owner = f"token {token.pk}" if isinstance(token, ApiToken) else f"person {request.user.pk}"
-    seen = hashlib.sha256(f"{request.method} {request.path}\n".encode() + request.body).hexdigest()
+    # keyed: a plain hash of a prompt or of a person's id could be guessed
+    seen = keyed_hash(settings.SECRET_KEY, f"{request.method} {request.path}\n".encode() + request.body)
     now = timezone.now()
     mine = IdempotencyKey.objects.filter(owner=owner)
     mine.filter(created_at__lt=now - _KEPT_FOR).delete()

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 
 from agentopt.lib import money
 from agentopt.lib.forms import StyledForm
-from projects import values
+from projects import modes, values
 from projects.access import SCOPES
 from projects.models import Privacy, Project, Role
 
@@ -49,6 +49,44 @@ class ProjectForm(StyledForm):
         initial=Privacy.FULL,
         widget=forms.RadioSelect,
     )
+
+
+class PrivacyForm(StyledForm):
+    """What is kept of calls, and for how long."""
+
+    privacy = forms.ChoiceField(
+        label="What is kept of prompts and answers",
+        choices=[(mode.name, f"{mode.name.capitalize()}: {mode.keeps}") for mode in modes.MODES],
+        widget=forms.RadioSelect,
+    )
+    privacy_patterns = forms.CharField(
+        label="Your own patterns", required=False, widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false"}),
+        help_text="One a line, name: regular expression, such as employee: EMP-\\d{6}. They hold in redacted mode.",
+    )  # fmt: skip
+    retention_days = forms.IntegerField(
+        label="Bodies are removed after", required=False, min_value=1, max_value=36_500,
+        help_text="Days after the call. Empty: they are kept. Figures and hashes stay.",
+    )  # fmt: skip
+
+    @staticmethod
+    def initial_of(project: Project) -> dict[str, Any]:
+        """The fields of a project's own settings."""
+        lines = [f"{one['name']}: {one['pattern']}" for one in project.privacy_patterns]
+        return {
+            "privacy": project.privacy,
+            "privacy_patterns": "\n".join(lines),
+            "retention_days": project.retention_days,
+        }
+
+    def patterns(self) -> list[dict[str, str]]:
+        """The patterns as they are stored; a line without a colon has no pattern and is refused by the service."""
+        lines = [line for line in self.cleaned_data.get("privacy_patterns", "").splitlines() if line.strip()]
+        parts = [line.partition(":") for line in lines]
+        return [{"name": name.strip(), "pattern": pattern.strip()} for name, _, pattern in parts]
+
+    def changes(self) -> dict[str, Any]:
+        """What the service takes."""
+        return {**self.cleaned_data, "privacy_patterns": self.patterns()}
 
 
 class ConnectionForm(StyledForm):

@@ -10,7 +10,7 @@ from rest_framework import serializers
 
 from agentopt.lib.money import usd
 from agentopt.schedules import JOBS
-from projects import access, services
+from projects import access, modes, services
 from projects.models import ApiToken, Job, Privacy, Project
 
 _Out = serializers.Serializer[Any]
@@ -96,6 +96,20 @@ class OverridesIn(_Out):
     )
 
 
+class PatternOut(_Out):
+    """A pattern of the project's own that redaction replaces."""
+
+    name = serializers.CharField()
+    pattern = serializers.CharField()
+
+
+class PatternIn(_Out):
+    """The same; its meaning is checked when it is saved."""
+
+    name = serializers.CharField(max_length=200)
+    pattern = serializers.CharField(max_length=1000, trim_whitespace=False)
+
+
 class ProjectOut(_Out):
     """A project with its goal, connection and settings."""
 
@@ -103,6 +117,9 @@ class ProjectOut(_Out):
     slug = serializers.CharField()
     name = serializers.CharField()
     privacy = serializers.ChoiceField(choices=Privacy.choices)
+    privacy_patterns = PatternOut(many=True)
+    retention_days = serializers.IntegerField(allow_null=True, help_text="null: bodies are kept")
+    notices = serializers.SerializerMethodField()
     created_at = serializers.DateTimeField()
     role = serializers.SerializerMethodField()
     goal = serializers.SerializerMethodField()
@@ -111,6 +128,11 @@ class ProjectOut(_Out):
     effective = serializers.SerializerMethodField()
     allowed_providers = serializers.ListField(child=serializers.CharField())
     banned_models = serializers.ListField(child=serializers.CharField())
+
+    @extend_schema_field({"type": "array", "items": {"type": "string"}})
+    def get_notices(self, project: Project) -> list[str]:
+        """What the privacy mode makes impossible; after a change of it, also what becomes of old rows."""
+        return [*self.context.get("notices", []), *modes.of(project.privacy).impossible]
 
     @extend_schema_field({"type": "string", "nullable": True, "enum": ["reader", "member", "owner", None]})
     def get_role(self, project: Project) -> str | None:
@@ -140,6 +162,8 @@ class ProjectChangeIn(_Out):
 
     name = serializers.CharField(max_length=80, required=False)
     privacy = serializers.ChoiceField(choices=Privacy.choices, required=False)
+    privacy_patterns = PatternIn(many=True, required=False)
+    retention_days = serializers.IntegerField(required=False, allow_null=True)
     goal = GoalIn(required=False)
     connection = ConnectionIn(required=False)
     overrides = OverridesIn(required=False)

@@ -16,12 +16,14 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 from django.utils.text import slugify
 
+from agentopt.lib import patterns
 from agentopt.lib.errors import Conflict, Invalid
 from agentopt.lib.money import nanousd
-from projects import audit, values
+from projects import audit, modes, values
 from projects.models import Connection, Goal, Membership, Privacy, Project, Role, User
 
 OVERRIDES = {
+    "retention_days": (1, 36_500),
     "replay_sample_size": (10, 10_000),
     "confidence_threshold": (0.5, 0.98),
     "judge_disagreement_threshold": (0.01, 1),
@@ -109,7 +111,10 @@ def create_first_owner(email: str, password: str) -> User:
 
 
 def change_project(project: Project, changes: Mapping[str, Any], *, by: User | None) -> Project:
-    """Change `name`, `privacy`, `allowed_providers`, `banned_models` and overrides (OVERRIDES; None: the instance's).
+    """Change `name`, `privacy`, `privacy_patterns`, `retention_days` (None: bodies are kept), `allowed_providers`,
+    `banned_models` and overrides (OVERRIDES; None: the instance's).
+
+    Modes and patterns hold for what comes in from now on; `modes.of_old_rows` says what that leaves.
 
     Raises:
         Invalid: an unknown setting, or a value outside its range.
@@ -126,6 +131,8 @@ def change_project(project: Project, changes: Mapping[str, Any], *, by: User | N
     with transaction.atomic():
         project.save(update_fields=list(before))
         after = {name: clean[name] for name in before}
+        if {"privacy", "privacy_patterns"} & before.keys():
+            after["old_rows"] = modes.OLD_ROWS
         audit.record(project, by, "project.change", project.slug, before=before, after=after)
     return project
 
@@ -138,11 +145,10 @@ def _checked_setting(name: str, value: Any, wrong: dict[str, str]) -> Any:
         if value not in Privacy.values:
             wrong[name] = f"Expected {', '.join(Privacy.values)}."
         return value
+    if name == "privacy_patterns":
+        return _checked_patterns(value, wrong)
     if name in _NAMES:
-        if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one.strip() for one in value):
-            wrong[name] = "Expected a list of names."
-            return value
-        return sorted({one.strip() for one in value})
+        return _checked_names(name, value, wrong)
     if name not in OVERRIDES:
         wrong[name] = "There is no such setting."
         return value
@@ -152,6 +158,25 @@ def _checked_setting(name: str, value: Any, wrong: dict[str, str]) -> Any:
     if value is not None and (isinstance(value, bool) or not isinstance(value, kind) or not low <= value <= high):
         wrong[name] = f"Expected a {'whole ' if whole else ''}number from {low:g} to {high:g}, or nothing."
     return value
+
+
+def _checked_names(name: str, value: Any, wrong: dict[str, str]) -> Any:
+    if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one.strip() for one in value):
+        wrong[name] = "Expected a list of names."
+        return value
+    return sorted({one.strip() for one in value})
+
+
+def _checked_patterns(value: Any, wrong: dict[str, str]) -> Any:
+    if not isinstance(value, list | tuple):
+        wrong["privacy_patterns"] = "Expected a list of {name, pattern}."
+        return value
+    try:
+        patterns.compiled(value, field="privacy_patterns")
+    except Invalid as error:
+        wrong.update(error.fields)
+        return value
+    return [{"name": one["name"], "pattern": one["pattern"]} for one in value]
 
 
 def change_goal(project: Project, terms: Mapping[str, Any], *, by: User | None) -> Goal:

@@ -12,6 +12,7 @@ urlpatterns = [
     path("p/<slug:slug>/settings/", views.connection, name="settings"),
     path("p/<slug:slug>/settings/goal/", views.goal, name="goal"),
     path("p/<slug:slug>/settings/limits/", views.limits, name="limits"),
+    path("p/<slug:slug>/settings/privacy/", views.privacy, name="privacy"),
     path("p/<slug:slug>/settings/tokens/", views.api_tokens, name="tokens"),
     path("p/<slug:slug>/settings/tokens/<int:pk>/revoke/", views.revoke_token, name="revoke-token"),
     path("p/<slug:slug>/settings/members/", views.members, name="members"),

@@ -12,8 +12,17 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import htmx
 from agentopt.lib.errors import AgentOptError, Invalid
-from projects import access, people, selectors, services, tokens
-from projects.forms import ConnectionForm, GoalForm, LimitsForm, MemberForm, ProjectForm, SetupForm, TokenForm
+from projects import access, modes, people, selectors, services, tokens
+from projects.forms import (
+    ConnectionForm,
+    GoalForm,
+    LimitsForm,
+    MemberForm,
+    PrivacyForm,
+    ProjectForm,
+    SetupForm,
+    TokenForm,
+)
 from projects.models import Project, Role, User
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
@@ -116,6 +125,22 @@ def limits(request: HttpRequest, slug: str) -> HttpResponse:
         else:
             return _saved(request, "Saved. The next evaluation keeps to it.", "projects:limits", slug)
     return _section(request, project, "limits", form=form, effective=services.effective(project))
+
+
+def privacy(request: HttpRequest, slug: str) -> HttpResponse:
+    """What is kept of calls, for how long, and what that makes impossible."""
+    project = _owned(request, slug)
+    form = PrivacyForm(_given(request), initial=PrivacyForm.initial_of(project))
+    before = project.privacy
+    if request.method == "POST" and form.is_valid():
+        try:
+            services.change_project(project, form.changes(), by=_person(request))
+        except Invalid as error:
+            htmx.refuse(form, error)
+        else:
+            said = modes.of_old_rows(before, project.privacy) or "It holds for calls that come from now on."
+            return _saved(request, f"Saved. {said}", "projects:privacy", slug)
+    return _section(request, project, "privacy", form=form, modes=modes.MODES, mode=modes.of(before))
 
 
 def api_tokens(request: HttpRequest, slug: str) -> HttpResponse:

@@ -47,6 +47,10 @@ GET    api-logs-stats        project     in       in       in       hidden   sig
 GET    api-logs              project     in       in       in       hidden   sign-in  in
 POST   api-logs              project     in       in       refused  hidden   sign-in  in
 GET    api-log               project,0   in       in       in       hidden   sign-in  in
+GET    api-removals          project     in       refused  refused  hidden   sign-in  refused
+POST   api-removals          project     in       refused  refused  hidden   sign-in  refused
+POST   api-erasures          project     in       refused  refused  hidden   sign-in  refused
+DELETE api-erasure           project,0   in       refused  refused  hidden   sign-in  refused
 POST   api-analytics         -           in       in       in       hidden   sign-in  in
 GET    api-analytics-vocabulary -        in       in       in       in       sign-in  in
 GET    api-analytics-summary project     in       in       in       hidden   sign-in  in
@@ -78,6 +82,12 @@ GET    projects:goal         project     in       refused  refused  hidden   sig
 POST   projects:goal         project     in       refused  refused  hidden   sign-in  sign-in
 GET    projects:limits       project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:limits       project     in       refused  refused  hidden   sign-in  sign-in
+GET    projects:privacy      project     in       refused  refused  hidden   sign-in  sign-in
+POST   projects:privacy      project     in       refused  refused  hidden   sign-in  sign-in
+GET    ingestion:removals    project     in       refused  refused  hidden   sign-in  sign-in
+POST   ingestion:removals    project     in       refused  refused  hidden   sign-in  sign-in
+POST   ingestion:lift-erasure project,0  in       refused  refused  hidden   sign-in  sign-in
+POST   ingestion:try-redaction project   in       refused  refused  hidden   sign-in  sign-in
 GET    evaluation:judges     project     in       refused  refused  hidden   sign-in  sign-in
 POST   evaluation:judges     project     in       refused  refused  hidden   sign-in  sign-in
 GET    projects:tokens       project     in       refused  refused  hidden   sign-in  sign-in

@@ -2,6 +2,6 @@
 
 from django.urls import URLPattern
 
-from ingestion.api import analytics, logs
+from ingestion.api import analytics, logs, removals
 
-urlpatterns: list[URLPattern] = [*logs.urlpatterns, *analytics.urlpatterns]
+urlpatterns: list[URLPattern] = [*logs.urlpatterns, *removals.urlpatterns, *analytics.urlpatterns]

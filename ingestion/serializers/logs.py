@@ -94,6 +94,7 @@ class LogDetailOut(_Out):
     metadata = serializers.DictField(source="record.metadata", child=serializers.CharField())
     request = serializers.CharField()
     response = serializers.CharField()
+    body_removed_at = serializers.DateTimeField(source="removal.created_at", default=None, allow_null=True)
 
     @extend_schema_field({"type": "array", "items": {"type": "integer"}})
     def get_versions(self, detail: Any) -> list[int]:

@@ -205,3 +205,32 @@ def test_schema_and_docs_are_for_who_signed_in(owner_api: Client) -> None:
     docs = owner_api.get("/api/v1/docs").content.decode()
     assert "<style" not in docs
     assert "<script>" not in docs
+
+
+def test_a_change_of_privacy_says_what_becomes_of_old_rows(
+    project: Project, owner: User, client_of: Callable[[User], Client]
+) -> None:
+    given = {"privacy": "hashed", "retention_days": 30, "privacy_patterns": [{"name": "staff", "pattern": r"EMP-\d+"}]}
+
+    answer = client_of(owner).patch(f"/api/v1/projects/{project.slug}", given, content_type="application/json").json()
+
+    assert answer["notices"][0].startswith("Calls taken in so far stay as they were taken in, in full mode")
+    assert any("cannot be replayed" in said for said in answer["notices"])
+    assert (answer["retention_days"], answer["privacy_patterns"]) == (30, given["privacy_patterns"])
+    entry = AuditEntry.objects.get(action="project.change")
+    assert entry.after is not None
+    assert entry.after["old_rows"] == "stay as they were taken in"
+
+
+@pytest.mark.parametrize(
+    "pattern", [{"name": "bad", "pattern": "(a+)+"}, {"name": "bad", "pattern": "("}, {"name": "bad", "pattern": ".*"}]
+)
+def test_a_pattern_that_cannot_be_used_is_refused_by_name(
+    project: Project, owner: User, client_of: Callable[[User], Client], pattern: dict[str, str]
+) -> None:
+    answer = client_of(owner).patch(
+        f"/api/v1/projects/{project.slug}", {"privacy_patterns": [pattern]}, content_type="application/json"
+    )
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["fields"]["privacy_patterns"].startswith("bad: expected")

@@ -204,3 +204,34 @@ def test_judges_are_named_one_a_line(client_of: ClientOf, owner: User, project: 
     assert answer.status_code == 303
     assert set(project.judges.filter(active=True).values_list("model", flat=True)) == {"judge-oriole", "judge-heron"}
     assert b"judge-heron" in client_of(owner).get(page).content
+
+
+@pytest.mark.django_db
+def test_the_privacy_page_says_what_a_change_leaves_and_what_a_mode_makes_impossible(
+    project: Project, owner: User, client_of: ClientOf
+) -> None:
+    client, given = (
+        client_of(owner),
+        {"privacy": "hashed", "privacy_patterns": r"staff: EMP-\d{6}", "retention_days": "90"},
+    )
+
+    shown = client.get(url("privacy", project)).content.decode()
+    saved = client.post(url("privacy", project), given, follow=True).content.decode()
+
+    assert "Calls taken in so far stay as they were taken in" in shown
+    assert "Calls cannot be replayed or judged" in shown
+    assert "in full mode; hashed mode holds for those that come from now on" in saved
+    project.refresh_from_db()
+    assert (project.privacy, project.retention_days) == ("hashed", 90)
+    assert project.privacy_patterns == [{"name": "staff", "pattern": r"EMP-\d{6}"}]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("line", ["no colon", "bad: (a+)+", "x: "])
+def test_a_pattern_that_cannot_be_used_is_refused_beside_its_field(
+    project: Project, owner: User, client_of: ClientOf, line: str
+) -> None:
+    answer = client_of(owner).post(url("privacy", project), {"privacy": "full", "privacy_patterns": line})
+
+    assert answer.status_code == 422
+    assert b'aria-invalid="true"' in answer.content
