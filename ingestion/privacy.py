@@ -7,11 +7,12 @@ keeps keyed hashes of the bodies, of metadata values and of ids that could be na
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from agentopt.lib import patterns
 from ingestion.hashing import Hasher

@@ -5,12 +5,13 @@ between. What `append` has counted is committed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
 from django.db import connection, transaction
+from msgspec.structs import replace
 
 from ingestion import hashing, privacy, retention, values
 from ingestion.catalog import pricing

@@ -5,7 +5,6 @@ Bodies stay text; only the parts that a record needs are decoded.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -37,8 +36,7 @@ class _Request(msgspec.Struct):
     response_format: msgspec.Raw = fields.NO_RAW
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(msgspec.Struct, frozen=True):
     """What a request body tells. `is_chat`: it has the messages of a chat completion; `whole`: its JSON is complete.
 
     `messages` counts them, `tool_calls` those that they hold.
@@ -57,8 +55,7 @@ class Request:
     tool_calls: int = 0
 
 
-@dataclass(frozen=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """What a response body tells. `text` None: there is no answer in it. `tool_calls` are in chat form."""
 
     text: str | None

@@ -1,6 +1,5 @@
 """One call out of its bodies and what the source says beside them: status, refusal, obstacle to a replay."""
 
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import msgspec
@@ -15,8 +14,7 @@ VERSION_LIMIT = 120
 NOT_CHAT_PATHS = ("/messages", "/responses", "/embeddings", "/completions", "/images", "/audio", "/moderations")
 
 
-@dataclass(frozen=True)
-class Told:
+class Told(msgspec.Struct, frozen=True):
     """What a source says beside the bodies; None and "" where it does not."""
 
     source_id: str = ""
@@ -27,12 +25,12 @@ class Told:
     url: str = ""
     succeeded: bool | None = None
     status_code: int | None = None
-    usage: Usage = field(default_factory=lambda: Usage(None, None))
+    usage: Usage = msgspec.field(default_factory=lambda: Usage(None, None))
     cost_nanousd: int | None = None
     latency_us: int | None = None
     first_token_us: int | None = None
     prompt_version: str = ""
-    metadata: dict[str, str] = field(default_factory=dict)
+    metadata: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 def build(told: Told, request_raw: msgspec.Raw, response_raw: msgspec.Raw) -> RawRecord:

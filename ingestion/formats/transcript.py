@@ -5,10 +5,11 @@ and cost in dollars), `tools`, an id, `agent_model` or `model`, and anything els
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from ingestion.formats import bodies, calls, fields
 from ingestion.formats.bodies import MODEL_LIMIT

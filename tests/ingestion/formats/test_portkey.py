@@ -264,3 +264,21 @@ def test_any_bytes_are_read_or_refused_but_never_break(line: bytes) -> None:
     outcome = read_or_code(line)
 
     assert outcome
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("Sat Jan 17 2026 06:20:43 GMT+0000 (UTC)", datetime(2026, 1, 17, 6, 20, 43, tzinfo=UTC)),
+        ("Sat Jan 17 2026 06:20:43 GMT+0200 (EET)", datetime(2026, 1, 17, 4, 20, 43, tzinfo=UTC)),
+        ("sat jan 17 2026 06:20:43 GMT+0000", datetime(2026, 1, 17, 6, 20, 43, tzinfo=UTC)),
+    ],
+)
+def test_a_date_of_javascript_is_read_in_any_zone(written: str, expected: datetime) -> None:
+    assert fields.moment(written, "created_at") == expected
+
+
+@pytest.mark.parametrize("written", ["Sat Jan 37 2026 06:20:43 GMT+0000", "Sat Jan 17x2026 06:20:43 GMT+0000"])
+def test_a_date_that_does_not_exist_is_refused(written: str) -> None:
+    with pytest.raises(Unreadable, match="cannot be read"):
+        fields.moment(written, "created_at")
