@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import msgspec
 from django.db import transaction
+from django.db.models import Q
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
@@ -139,16 +140,25 @@ def add_price(offer: ModelOffer, entry: PriceEntry, *, source: str) -> bool:
 
 
 def learn(names: Iterable[Named], project: Project) -> None:
-    """Make offers of the models that the project's gateway lists; public data add price and context where known."""
-    for named in names:
-        provider, model = named.provider.lstrip("@"), named.model
-        known = ModelOffer.objects.filter(project__isnull=True, name=named.name).exists()
-        if known:
-            continue
-        offer, _made = ModelOffer.objects.get_or_create(
-            project=project, name=named.name, defaults={"provider": provider, "model": model}
-        )
-        note_public_price(offer)
+    """Make offers of the models that the project's gateway lists; public data add price and context where known.
+
+    A list may hold thousands of models and is read before every pull: only what is new, or has no price, costs a step.
+    """
+    listed = {named.name: named for named in names if _fits(named)}
+    known = ModelOffer.objects.filter(Q(project=project) | Q(project__isnull=True)).values_list("name", flat=True)
+    for name in listed.keys() - set(known):
+        provider, model = listed[name].provider.lstrip("@"), listed[name].model
+        ModelOffer.objects.get_or_create(project=project, name=name, defaults={"provider": provider, "model": model})
+    for offer in ModelOffer.objects.filter(project=project, prices=None):
+        if offer.name in listed:
+            note_public_price(offer)
+
+
+def _fits(named: Named) -> bool:
+    """Names are a stranger's: what no row can hold, or no call could name, is no offer."""
+    limits = {"name": 160, "provider": 60, "model": 120}
+    given = {name: getattr(named, name) for name in limits}
+    return bool(named.model) and all(len(text) <= limits[name] and text.isprintable() for name, text in given.items())
 
 
 def note_public_price(offer: ModelOffer) -> None:

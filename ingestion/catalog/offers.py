@@ -26,12 +26,14 @@ def find(project: Project, provider: str, model: str) -> ModelOffer | None:
     return min(found, key=lambda offer: _distance(offer, provider, model), default=None)
 
 
-def _distance(offer: ModelOffer, provider: str, model: str) -> tuple[bool, bool, bool, str]:
-    return (_differ(provider, offer.provider), offer.project_id is None, offer.model != model, offer.name)
+def _distance(offer: ModelOffer, provider: str, model: str) -> tuple[bool, bool, bool, bool, str]:
+    is_other = offer.provider != provider
+    return (_differ(provider, offer.provider), is_other, offer.project_id is None, offer.model != model, offer.name)
 
 
 def _differ(one: str, other: str) -> bool:
-    return bool(one and other and one != other)
+    """A gateway calls a connection `openai-prod` where its logs say `openai`: the same provider under a longer name."""
+    return bool(one and other) and not f"{one}-".startswith(f"{other}-") and not f"{other}-".startswith(f"{one}-")
 
 
 def ensure(project: Project, provider: str, model: str) -> ModelOffer:

@@ -1,27 +1,21 @@
 """Log exports: made as a draft, started, polled, fetched from where the gateway says."""
 
-import itertools
+import contextlib
 import time
-import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import httpx
 from django.conf import settings
 
-from agentopt.lib import http
-from ingestion.gateway import errors, patience
+from ingestion.gateway import errors, patience, transfer
 from ingestion.gateway.base import Draft, ExportState
-from ingestion.gateway.control import ControlPlane, unreached
+from ingestion.gateway.control import ControlPlane
 
 if TYPE_CHECKING:
     from portkey_ai import Portkey
 
-MAX_EXPORT_BYTES = 5 * 1024**3
-MAX_LINE_BYTES = 10 * 1024**2
-PIECE_BYTES = 1024**2
 FIELDS = (
     "id", "trace_id", "created_at", "request", "response", "is_success", "ai_org", "ai_model", "req_units", "res_units",
     "total_units", "request_url", "cost", "cost_currency", "response_time", "response_status_code", "mode", "config",
@@ -53,18 +47,33 @@ class LogExports:
 
         Exports cannot be deleted, and a create whose answer was lost may have worked, so every try looks first.
         """
-        wanted = [name for name in FIELDS if name not in self.denied_fields()]
+        denied = self.denied_fields()
+        wanted = [name for name in FIELDS if name not in denied]
+        filters: Any = {"time_of_generation_min": _iso(since), "time_of_generation_max": _iso(until)}
         description = f"agentopt {_iso(since)} to {_iso(until)}"
 
         def make(sdk: "Portkey") -> Draft:
             made = sdk.logs.exports.create(
-                filters={"time_of_generation_min": _iso(since), "time_of_generation_max": _iso(until)},
+                filters=filters,
                 description=description,  # optional in the documents, required by the service
                 requested_data=wanted,
             )
             return _draft(made.model_dump())
 
-        return self._plane.call(lambda sdk: self._find(description) or make(sdk))
+        def count(draft: Draft) -> Draft:
+            """A list does not tell the total of a draft; an update that changes nothing does."""
+            told = self._plane.once(
+                lambda sdk: sdk.logs.exports.update(
+                    export_id=draft.id, filters=filters, requested_data=wanted
+                ).model_dump()
+            )
+            return Draft(draft.id, _draft({**told, "id": draft.id}).total)
+
+        draft = self._plane.call(lambda sdk: self._find(description) or make(sdk))
+        if draft.total is None:
+            with contextlib.suppress(errors.CallFailed):  # it is under way already, or cannot be changed here
+                return count(draft)
+        return draft
 
     def _find(self, description: str) -> Draft | None:
         try:
@@ -91,43 +100,34 @@ class LogExports:
         """Ask how far an export is. A word nobody knows means: wait."""
         return self._plane.call(lambda sdk: _state(sdk.logs.exports.retrieve(export_id=export_id).model_dump()))
 
-    def lines(self, export_id: str) -> Iterator[bytes]:
-        """Lines of a finished export in order, without their ends, also the empty ones.
+    def file(self, export_id: str, at: transfer.Transfer | None = None) -> Iterator[bytes]:
+        """The bytes of a finished export as they are stored, from `at.offset` on.
 
-        A line longer than MAX_LINE_BYTES is cut there, so that it is set aside by whoever reads it and not lost. A
-        broken download starts again, with a fresh address, behind the lines already given.
+        A broken download goes on where it broke off, with a fresh address, as long as each try gets further.
+
+        Raises:
+            Changed: the file is another one than `at` tells.
         """
-        given = 0
-        for broken in itertools.count(1):
+        at = at or transfer.Transfer()
+        reached, broken = at.offset, 0
+        while True:
             try:
-                for line in itertools.islice(self._fetch(export_id), given, None):
-                    given += 1
-                    yield line
-            except errors.GatewayDown:
-                if broken == patience.ATTEMPTS:
+                yield from transfer.piece(self._address(export_id), at)
+            except errors.GatewayDown as error:
+                reached, broken = at.offset, 1 if at.offset > reached else broken + 1
+                if isinstance(error, transfer.Changed) or not error.retryable or broken == patience.ATTEMPTS:
                     raise
                 time.sleep(min(patience.WAIT_INITIAL_S * 2**broken, patience.WAIT_MAX_S))
             else:
                 return
 
-    def _fetch(self, export_id: str) -> Iterator[bytes]:
+    def lines(self, export_id: str) -> Iterator[bytes]:
+        """The lines of a finished export, through memory only; see `transfer.lines`."""
+        return transfer.lines(self.file(export_id))
+
+    def _address(self, export_id: str) -> str:
         found = self._plane.call(lambda sdk: sdk.logs.exports.download(export_id=export_id).model_dump())
-        yield from _read(_checked_address(found.get("signed_url")))
-
-
-def _read(url: str) -> Iterator[bytes]:
-    """Lines of a file behind a signed address, by a client of its own: no header of ours may reach the store."""
-    with http.client(timeout_s=60, max_bytes=MAX_EXPORT_BYTES) as client:
-        try:
-            with client.stream("GET", url) as reply:
-                if reply.status_code >= 300:
-                    raise _refused_download(reply)
-                yield from _lines(_unpacked(reply.iter_bytes()))
-        except (httpx.HTTPError, http.TooLarge, http.PrivateAddress, zlib.error) as error:
-            failure = _broken_download(error)
-        else:
-            return
-    raise failure from None
+        return _checked_address(found.get("signed_url"))
 
 
 def _draft(row: dict[str, Any]) -> Draft:
@@ -175,71 +175,3 @@ def _checked_address(url: Any) -> str:
         if parts.hostname and (parts.scheme == "https" or (parts.scheme == "http" and is_local)):
             return url
     raise errors.BadAnswer("The gateway gave no usable download address (https is needed).", upstream_status=200)
-
-
-def _refused_download(reply: httpx.Response) -> errors.CallFailed:
-    reply.read()
-    if reply.status_code in (401, 403, 404, 410):
-        # the address lives for hours only; the next one is fresh
-        return errors.GatewayDown(
-            f"The download address was refused (HTTP {reply.status_code}); it may have expired.",
-            upstream_status=reply.status_code,
-        )
-    return errors.from_reply(reply.status_code, reply.headers, reply.content)
-
-
-def _broken_download(error: Exception) -> errors.CallFailed:
-    if isinstance(error, http.PrivateAddress):
-        return unreached(error)
-    if isinstance(error, http.TooLarge):
-        size = MAX_EXPORT_BYTES // 1024**3
-        return errors.BadAnswer(f"The export is larger than {size} GB; sync a shorter time.", upstream_status=200)
-    if isinstance(error, zlib.error):
-        return errors.BadAnswer("The export is compressed in a way that cannot be read.", upstream_status=200)
-    return errors.GatewayDown("The download of the export broke off; the next sync resumes it.")
-
-
-def _unpacked(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Bytes of a file that may be gzip, told by its first two bytes; several members in a row are one file."""
-    first = b""
-    for chunk in chunks:
-        first += chunk
-        if len(first) >= 2:
-            break
-    whole = itertools.chain([first], chunks)
-    return _inflated(whole) if first[:2] == b"\x1f\x8b" else whole
-
-
-def _inflated(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Unpack gzip in pieces: a small file may unpack to more than memory holds."""
-    unpack, left, ended = zlib.decompressobj(wbits=31), MAX_EXPORT_BYTES, True
-    for chunk in chunks:
-        rest, full = chunk, False
-        while rest or full:
-            piece = unpack.decompress(rest, PIECE_BYTES)
-            full, ended = len(piece) == PIECE_BYTES, unpack.eof
-            rest = unpack.unused_data if ended else unpack.unconsumed_tail
-            left -= len(piece)
-            if left < 0:
-                raise http.TooLarge
-            yield piece
-            if ended:
-                unpack, full = zlib.decompressobj(wbits=31), False
-    if not ended:
-        raise zlib.error("cut")
-
-
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Lines of a stream of bytes; each is cut at MAX_LINE_BYTES."""
-    rest = bytearray()
-    for chunk in chunks:
-        start = 0
-        while (end := chunk.find(b"\n", start)) >= 0:
-            rest += chunk[start : min(end, start + MAX_LINE_BYTES - len(rest))]
-            yield bytes(rest[:MAX_LINE_BYTES]).removesuffix(b"\r")
-            rest.clear()
-            start = end + 1
-        if len(rest) < MAX_LINE_BYTES:
-            rest += chunk[start:]
-    if rest:
-        yield bytes(rest[:MAX_LINE_BYTES])

@@ -72,6 +72,7 @@ class SyncRun(models.Model):
         DRAFT = "draft"
         WAITING = "waiting"
         DOWNLOADING = "downloading"
+        STORING = "storing"
         DONE = "done"
         FAILED = "failed"
 
@@ -81,13 +82,18 @@ class SyncRun(models.Model):
     until = models.DateTimeField()
     export_id = models.CharField(max_length=100, blank=True, default="")
     state = models.CharField(max_length=12, choices=State, default=State.DRAFT)
-    expected = models.PositiveBigIntegerField(null=True)
+    expected = models.PositiveBigIntegerField(null=True, help_text="calls, as the gateway counts them")
+    read_rows = models.PositiveBigIntegerField(default=0, help_text="rows of the export that are committed")
+    missing = models.PositiveBigIntegerField(default=0, help_text="calls counted by the gateway, absent from its file")
     added = models.PositiveIntegerField(default=0)
     already_there = models.PositiveIntegerField(default=0)
     set_aside = models.PositiveIntegerField(default=0)
+    doing = models.CharField(max_length=200, blank=True, default="", help_text="what it is at, or waits for")
     error_code = models.CharField(max_length=40, blank=True, default="")
     error = models.TextField(blank=True, default="")
     created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    hold_until = models.DateTimeField(null=True, help_text="the gateway asked to wait until then")
     ended_at = models.DateTimeField(null=True)
 
     class Meta:

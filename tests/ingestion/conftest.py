@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from ingestion import sync
+from ingestion.gateway import patience
 from projects.models import Privacy, Project
 
 
@@ -75,3 +77,12 @@ def write_lines(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits of a sync and of the retry policy take no time."""
+    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
+        monkeypatch.setattr(patience, name, 0.01)
+    monkeypatch.setattr(sync, "POLL_FIRST_S", 0.01)
+    monkeypatch.setattr(sync, "POLL_MAX_S", 0.02)

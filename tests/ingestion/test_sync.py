@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,82 +13,21 @@ from django.db import connection
 from agentopt.lib.errors import Invalid
 from agentopt.sandbox.server import Sandbox, running
 from ingestion import store, sync
-from ingestion.gateway import errors, open_gateway, patience
+from ingestion.gateway import errors
 from ingestion.models import LogRecord, SyncRun
-from ingestion.sync import ExportFailed, SyncResult
+from ingestion.sync import ExportFailed
 from projects import jobs
 from projects.models import Job, Project
 from tests.ingestion.gateway.fake import Answer, Handler, serving
+from tests.ingestion.pulls import NOW, Killed, connect, exporting, held_files, pull, row
 
-NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
-        monkeypatch.setattr(patience, name, 0.01)
-    monkeypatch.setattr(sync, "POLL_FIRST_S", 0.01)
-    monkeypatch.setattr(sync, "POLL_MAX_S", 0.02)
+pytestmark = pytest.mark.usefixtures("impatient")
 
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[Sandbox]:
     with running(now=NOW) as server:
         yield server
-
-
-def connect(project: Project, url: str, key: str = "sandbox-warranty") -> Project:
-    project.connection.base_url, project.connection.api_key = url, key
-    project.connection.save()
-    return project
-
-
-def pull(
-    project: Project, *, now: datetime = NOW, beat: Callable[..., object] = lambda **_: None, **more: Any
-) -> SyncResult:
-    options: dict[str, Any] = {"since": None, "until": None, **more}
-    return sync.pull(project, gateway=open_gateway(project.connection), now=now, beat=beat, **options)
-
-
-def exporting(sandbox_rows: list[bytes], **states: Any) -> Answer:
-    """A gateway of our own: `words` are the states that polls find, `total` what a draft says, `rows_of` by window."""
-    words = list(states.get("words", ["draft", "queued", "success"]))
-
-    def answer(handler: Handler) -> None:
-        path = handler.asked.path.removeprefix("/v1").split("?")[0]
-        replies: dict[str, Callable[[], None]] = {
-            "POST /logs/exports": lambda: handler.send({"id": "e1", "total": states.get("total", len(sandbox_rows))}),
-            "GET /logs/exports": lambda: handler.send({"object": "list", "data": []}),
-            "POST /logs/exports/e1/start": lambda: handler.send({"message": "ok"}),
-            "GET /logs/exports/e1": lambda: handler.send(
-                {"id": "e1", "status": words.pop(0) if len(words) > 1 else words[0]}
-            ),
-            "GET /logs/exports/e1/download": lambda: handler.send({"signed_url": f"{handler.fake.url}/store"}),
-            "GET /store": lambda: handler.send(b"\n".join(sandbox_rows)),
-        }
-        replies.get(f"{handler.asked.method} {path}", lambda: handler.send(status=404))()
-
-    return answer
-
-
-def row(number: int) -> bytes:
-    return json.dumps(
-        {
-            "id": f"log-{number}",
-            "trace_id": f"t-{number}",
-            "created_at": "Sun Nov 15 2026 06:20:43 GMT+0000 (Coordinated Universal Time)",
-            "request": {"model": "gpt-4o", "messages": [{"role": "user", "content": "hello"}]},
-            "response": {"choices": [{"message": {"content": "hi"}, "finish_reason": "stop"}]},
-            "is_success": True,
-            "ai_org": "openai",
-            "ai_model": "gpt-4o",
-            "req_units": 10,
-            "res_units": 5,
-            "cost": 0.01,
-            "response_time": 800,
-            "response_status_code": 200,
-        }
-    ).encode()
 
 
 # ------------------------------------------------------------------------------------------------ the sandbox
@@ -285,10 +224,6 @@ def test_a_slice_ends_at_its_deadline_and_the_next_one_goes_on_with_the_same_exp
     assert project.sync_runs.get().until == NOW  # planned once, by the first slice
 
 
-class Killed(BaseException):
-    pass
-
-
 @pytest.mark.parametrize("after", range(1, 9))
 def test_a_pull_that_is_killed_anywhere_resumes_and_stores_nothing_twice(project: Project, after: int) -> None:
     rows = [row(n) for n in range(1200)]
@@ -336,8 +271,11 @@ def test_a_pull_that_dies_while_storing_keeps_what_is_committed(project: Project
         resumed = pull(project, until=NOW)
 
     assert 0 < stored < n_rows
-    assert (interrupted.state, interrupted.export_id) == (SyncRun.State.DOWNLOADING, "e1")
-    assert (resumed.added + stored, project.logs.count()) == (n_rows, n_rows)
+    assert (interrupted.state, interrupted.export_id) == (SyncRun.State.STORING, "e1")
+    assert interrupted.read_rows == stored
+    assert (resumed.added, project.logs.count()) == (n_rows, n_rows)  # of the whole window
+    assert fake.paths().count("GET /v1/logs/exports/e1/download") == 1  # the rest was on disk
+    assert held_files() == []
 
 
 def test_a_window_that_ends_before_it_starts_is_refused(project: Project) -> None:

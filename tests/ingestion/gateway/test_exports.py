@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ingestion.gateway import errors, exports
+from ingestion.gateway import errors, exports, transfer
 from ingestion.gateway.base import Draft
 from ingestion.gateway.control import ControlPlane
 from ingestion.gateway.exports import LogExports
@@ -78,6 +78,7 @@ def test_denied_fields_are_asked_first_and_not_requested() -> None:
 
     assert found == {"request", "response"}
     assert not found & set(fake.asked[-1].json()["requested_data"])
+    assert fake.paths().count("GET /v1/logs/exports/field-restrictions") == 2  # once by each
 
 
 def test_a_create_whose_answer_was_lost_is_not_repeated_blindly() -> None:
@@ -204,7 +205,7 @@ def test_a_download_address_inside_the_network_is_refused(host: str, settings: A
     settings.ALLOW_PRIVATE_ADDRESSES = False
 
     with pytest.raises(errors.AddressRefused):
-        list(exports._read(store))
+        list(transfer.piece(store, transfer.Transfer()))
 
 
 def test_a_redirecting_store_is_not_followed() -> None:
@@ -214,17 +215,17 @@ def test_a_redirecting_store_is_not_followed() -> None:
 
 
 def test_a_line_over_the_limit_is_cut_and_the_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MAX_LINE_BYTES", 100)
+    monkeypatch.setattr(transfer, "MAX_LINE_BYTES", 100)
     file = b'{"a": 1}\n"' + b"x" * 300_000 + b'"\n{"b": 2}\n'
     with serving(downloading(lambda h: h.send(file))) as fake:
         found = list(of(fake).lines("e1"))
 
-    assert found == [b'{"a": 1}', b'"' + b"x" * 99, b'{"b": 2}']
+    assert found == [b'{"a": 1}', b'"' + b"x" * 100, b'{"b": 2}']
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_a_file_over_the_limit_is_refused(packed: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exports, "MAX_EXPORT_BYTES", 2_000_000)
+    monkeypatch.setattr(transfer, "MAX_EXPORT_BYTES", 2_000_000)
     file = b"x\n" * 2_000_000
     raw = gzip.compress(file) if packed else file
     with serving(downloading(lambda h: h.send(raw))) as fake, pytest.raises(errors.BadAnswer, match="larger"):
