@@ -48,6 +48,7 @@ _NAMED_KEY = re.compile(
 )
 
 
+_ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})")
 _NAME = re.compile(r"[\w./:@+-]*")
 _MACHINE_ID = re.compile(
     r"(?:(?:chatcmpl|msg|resp|response|run|gen|req|request|call|log|trace|span|thread|conv|session|content|batch|task)"
@@ -277,5 +278,15 @@ def aside_text(line: bytes, *, mode: str, own: Rules) -> str:
     if mode == "hashed":
         return ""
     text = line[: 4 * MAX_ASIDE_CHARACTERS].decode(errors="replace").replace("\x00", "\ufffd")
-    text = text if mode == "full" else redact(redact_json(text, own), own)
+    if mode != "full":
+        text = redact(redact_json(text, own), own)
+        # a broken row may be no JSON whose escapes could be read where they stand
+        plain = _ESCAPE.sub(_letter, text)
+        clean = redact(plain, own)
+        text = text if clean == plain else clean
     return text[:MAX_ASIDE_CHARACTERS]
+
+
+def _letter(escape: re.Match[str]) -> str:
+    code = int(escape[1], 16)
+    return "\ufffd" if code == 0 or 0xD800 <= code < 0xE000 else chr(code)

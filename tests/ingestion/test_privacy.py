@@ -187,3 +187,42 @@ def test_a_bad_pattern_of_the_project_stops_an_import_before_anything_is_written
         keep(project, portkey_row(1))
 
     assert LogRecord.objects.count() == 0
+
+
+@pytest.mark.parametrize("before", range(470, 520, 3))
+def test_a_match_that_lies_across_the_end_of_a_piece_is_seen(before: int) -> None:
+    own = privacy.rules([{"name": "person", "pattern": "Jane Doe"}])
+
+    found = privacy.redact("x" * before + " Jane Doe " + "y" * 600, own)
+
+    assert found == "x" * before + " [person removed] " + "y" * 600
+
+
+@given(st.lists(st.sampled_from(["Jane Doe", "Jane", " ", "x" * 90, "Doe", "\n"]), max_size=40))
+def test_pieces_replace_what_one_pass_would(parts: list[str]) -> None:
+    own = privacy.rules([{"name": "person", "pattern": "Jane Doe"}])
+    text = "".join(parts)
+
+    assert privacy.redact(text, own) == re.sub("Jane Doe", "[person removed]", text)
+
+
+def test_a_redacted_value_keeps_two_people_apart(make_project: Callable[..., Project]) -> None:
+    project = make_project(privacy=Privacy.REDACTED)
+    keep(project, *[portkey_row(n, metadata={"user": f"{name}@example.org"}) for n, name in enumerate(("a", "b", "a"))])
+
+    found = [record.metadata["user"] for record in LogRecord.objects.order_by("pk")]
+
+    assert found[0] == found[2] != found[1]
+    assert all(re.fullmatch(r"\[e-mail removed\] ~[0-9a-f]{16}", one) for one in found)
+
+
+def test_ids_that_could_be_names_are_hashed_in_hashed_mode_only(make_project: Callable[..., Project]) -> None:
+    machine = "3f2b8c1e-9f2d-4a51-8f3e-1f2a3b4c5d6e"
+    for mode in Privacy.values:
+        keep(make_project(mode, privacy=mode), portkey_row(1, id=machine, trace_id="jane-doe-1975"))
+
+    kept = {record.project.slug: (record.source_id, record.trace.key) for record in LogRecord.objects.all()}
+
+    assert kept["full"] == kept["redacted"] == (machine, "jane-doe-1975")
+    assert kept["hashed"][0] == machine
+    assert re.fullmatch("[0-9a-f]{64}", kept["hashed"][1])

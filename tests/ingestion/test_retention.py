@@ -1,11 +1,13 @@
 """Removal of bodies: by age, and of one person."""
 
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
 
 from agentopt.lib.crypto import keyed_hash
 from agentopt.lib.errors import Invalid, NotFound
@@ -269,3 +271,40 @@ def test_an_erasure_leaves_no_value_in_the_audit_or_its_own_row(agent: Project) 
 def test_an_erasure_that_names_nobody_is_refused(key: str, value: str) -> None:
     with pytest.raises(Invalid):
         erasure.Asked(key, value)
+
+
+# ------------------------------------------------------------------------------------------------ the file
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(connection.vendor != "sqlite", reason="PostgreSQL frees pages by VACUUM")
+@pytest.mark.parametrize("way", ["age", "person"])
+def test_what_was_removed_stands_nowhere_in_the_file(make_project: Callable[..., Project], way: str) -> None:
+    word = "".join(secrets.choice("bcdfghjkmnpqrstvwxz") for _ in range(16))
+    project = make_project(word[:8])
+    rows = [call(n, word, trace_id=f"t-{word}-{n % 7}") for n in range(300)]
+    keep(project, *rows, f'{{"broken": "{word}"'.encode())
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        cursor.execute("SELECT request FROM ingestion_logbody UNION SELECT response FROM ingestion_logbody")
+        packed = [bytes(cell) for (cell,) in cursor.fetchall() if len(cell) > 40]
+    keep(project, *[call(n, word) for n in range(300, 320)])  # some of it stands in the write-ahead log only
+    whole = file_bytes()
+    assert word.encode() in whole
+    assert all(one in whole for one in packed)
+
+    if way == "age":
+        SetAside.objects.update(created_at=NOW - timedelta(days=2))
+        assert retention.work(retention.open_by_age(project, days=0, now=NOW, by=None))
+    else:
+        assert retention.work(retention.open_erasure(project, erasure.Asked("user_id", word), by=None))
+
+    left = file_bytes()
+    assert not any(one in left for one in packed)
+    if way == "person":
+        assert word.encode() not in left
+    assert f"I am {word}".encode() not in left
+    assert f'"broken": "{word}'.encode() not in left
+
+
+def file_bytes() -> bytes:
+    name = Path(str(connection.settings_dict["NAME"]))
+    return b"".join(path.read_bytes() for path in (name, name.with_name(f"{name.name}-wal")) if path.exists())
