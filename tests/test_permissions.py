@@ -42,6 +42,7 @@ GET    api-job               job         in       in       in       hidden   sig
 POST   api-job-cancel        job         in       in       refused  hidden   sign-in  in
 POST   api-job-retry         job         in       in       refused  hidden   sign-in  in
 
+GET    api-logs-sync         project     in       in       in       hidden   sign-in  in
 POST   api-logs-sync         project     in       in       refused  hidden   sign-in  in
 GET    api-logs-stats        project     in       in       in       hidden   sign-in  in
 GET    api-logs              project     in       in       in       hidden   sign-in  in

@@ -1,6 +1,7 @@
 """Settings of the workers that tests/projects/test_supervisor.py starts: its database, and a job of its own."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from agentopt.schedules import JOBS, JobKind
@@ -13,3 +14,4 @@ DATABASES = {"default": {**_base.DATABASES["default"], "NAME": os.environ["TEST_
 _status: dict[str, Any] = {**_base.CACHES["qcluster"], "LOCATION": os.environ["TEST_STATUS_FOLDER"]}  # type: ignore[dict-item]
 CACHES = {**_base.CACHES, "qcluster": _status}
 Q_CLUSTER = {**_base.Q_CLUSTER, "sync": False}
+DATA_DIR = Path(os.environ.get("TEST_DATA_DIR", str(_base.DATA_DIR)))

@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, WINDOW_PARAMETERS, page_schema, paging
-from ingestion import selectors, services
-from ingestion.serializers.logs import LogDetailOut, LogOut, PushIn, PushOut, StatsOut, SyncIn
+from ingestion import progress, selectors, services
+from ingestion.serializers.logs import LogDetailOut, LogOut, PushIn, PushOut, StatsOut, SyncIn, SyncOut
 from projects import access
 from projects.endpoints import JOB_STARTED, ProjectView, accepted
 from projects.models import Role
@@ -25,7 +25,12 @@ _FILTERS = [
 
 
 class SyncView(ProjectView):
-    """Pull logs from the gateway."""
+    """Pull logs from the gateway, and see how far that is."""
+
+    @extend_schema(operation_id="sync_state", responses=SyncOut)
+    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+        project = self.project()
+        return Response(SyncOut(progress.newest(project)).data)
 
     @extend_schema(operation_id="sync_logs", request=SyncIn, responses={202: JOB_STARTED})
     def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002

@@ -25,6 +25,37 @@ class SyncIn(_Out):
     until = serializers.DateTimeField(required=False, allow_null=True)
 
 
+class SyncRunOut(_Out):
+    """One window of a pull; `read_rows` of `expected` calls are stored."""
+
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField()
+    state = serializers.CharField()
+    doing = serializers.CharField(help_text="what it is at, or waits for")
+    started_at = serializers.DateTimeField(allow_null=True)
+    ended_at = serializers.DateTimeField(allow_null=True)
+    read_rows = serializers.IntegerField()
+    expected = serializers.IntegerField(allow_null=True)
+    added = serializers.IntegerField()
+    already_there = serializers.IntegerField()
+    set_aside = serializers.IntegerField()
+    missing = serializers.IntegerField(help_text="counted by the gateway and absent from its file")
+    error_code = serializers.CharField()
+    error = serializers.CharField()
+
+
+class SyncOut(_Out):
+    """How far the newest pull is: windows that are not done, and those of the newest job."""
+
+    doing = serializers.CharField()
+    started_at = serializers.DateTimeField(allow_null=True)
+    windows = serializers.IntegerField(source="n_windows")
+    windows_done = serializers.IntegerField(source="n_done")
+    rows = serializers.IntegerField()
+    expected = serializers.IntegerField()
+    runs = SyncRunOut(many=True)
+
+
 class StatsOut(_Out):
     """What the store holds; `records` counts versions."""
 

@@ -7,7 +7,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import AgentOptError
-from ingestion import analytics, plots, receipts, selectors, services
+from ingestion import analytics, plots, progress, receipts, selectors, services
 from ingestion.analytics.requests import Aggregation, Filters
 from ingestion.forms.logs import LogFilterForm
 from ingestion.gateway import open_gateway
@@ -41,6 +41,7 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
         "chart": None if after else _strip(project, wanted),
         "filtered": any(request.GET.get(name) for name in form.fields),
         "sync": selectors.newest_sync(project),
+        "pull": progress.newest(project),
         "set_aside": selectors.rows_set_aside(project)[:20],
         "simulated": project.connection.simulated,
     }
@@ -52,7 +53,9 @@ def sync_state(request: HttpRequest, slug: str) -> HttpResponse:
     """How far a pull of logs is; the page asks for it while one runs, and shows itself anew when it ends."""
     project = access.project_for(request.user, slug)
     job = selectors.newest_sync(project)
-    response = htmx.render(request, "ingestion/sync.html", {"project": project, "sync": job})
+    response = htmx.render(
+        request, "ingestion/sync.html", {"project": project, "sync": job, "pull": progress.newest(project)}
+    )
     if job is None or job.state not in ACTIVE:
         response["HX-Refresh"] = "true"
     return response

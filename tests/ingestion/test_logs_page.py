@@ -1,7 +1,7 @@
 """The list of calls and one call, as plain GET and POST."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -9,8 +9,8 @@ from django.urls import reverse
 
 from agentopt.lib.money import nanousd
 from ingestion import receipts, services
-from ingestion.models import ModelOffer
-from projects.models import Project, User
+from ingestion.models import ModelOffer, SyncRun
+from projects.models import Job, Project, User
 from tests.evaluation import studies
 
 ClientOf = Callable[[User], Client]
@@ -141,3 +141,35 @@ def test_the_page_follows_a_pull_and_shows_itself_anew_when_it_ends(
     assert "HX-Refresh" not in going
     assert ended["HX-Refresh"] == "true"
     assert "The key was refused." in client.get(address(filled)).content.decode()
+
+
+def test_a_pull_that_is_under_way_tells_windows_calls_and_what_it_waits_for(
+    client_of: ClientOf, reader: User, project: Project
+) -> None:
+    job = Job.objects.create(kind="sync", project=project, state=Job.State.RUNNING, message="waiting for the gateway")
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    done, waits = (
+        SyncRun(project=project, job=job, since=at + day * n, until=at + day * (n + 1), started_at=at)
+        for n, day in enumerate([timedelta(days=1)] * 2)
+    )
+    done.state, done.read_rows, done.expected, done.missing = "done", 1200, 1200, 2
+    waits.state, waits.expected, waits.doing = "waiting", 800, "waiting for the gateway (queued)"
+    SyncRun.objects.bulk_create([done, waits])
+
+    page = client_of(reader).get(address(project)).content.decode()
+    told = client_of(reader).get(f"/api/v1/logs/{project.slug}/sync").json()
+
+    assert "1,200 of 2,000" in page
+    assert "1 of 2 windows done" in page
+    assert "2 calls that the gateway counted were not in its files" in page
+    assert (told["windows"], told["windows_done"], told["rows"], told["expected"]) == (2, 1, 1200, 2000)
+    assert (told["doing"], told["runs"][1]["state"]) == ("waiting for the gateway (queued)", "waiting")
+
+
+def test_a_pull_that_stopped_halfway_is_told_without_a_job(client_of: ClientOf, reader: User, project: Project) -> None:
+    at = datetime(2026, 11, 1, tzinfo=UTC)
+    SyncRun.objects.create(project=project, since=at, until=at + timedelta(days=1), error="The gateway was down.")
+
+    page = client_of(reader).get(address(project)).content.decode()
+
+    assert "0 of 1 window done, The gateway was down." in page

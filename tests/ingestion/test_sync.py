@@ -168,11 +168,16 @@ def test_the_command_prints_json_and_fails_with_a_sentence(
     told = json.loads(capsys.readouterr().out)
     assert told["added"] == project.logs.count() > 0
     assert told["finished"] is True
+    assert [(run["state"], run["read_rows"]) for run in told["runs"]] == [("done", told["expected"])]
+    assert told["runs"][0]["started_at"]
     with pytest.raises(CommandError, match="no project 'nobody'"):
         call_command("sync_logs", "nobody")
     connect(project, sandbox.url, key="wrong-key")
     with pytest.raises(CommandError, match="refused the key"):
-        call_command("sync_logs", project.slug)
+        call_command("sync_logs", project.slug, "--json")
+    told = json.loads(capsys.readouterr().out)
+    assert (told["finished"], told["error"]["code"]) == (False, "auth_refused")
+    assert (told["doing"], told["runs"][0]["error_code"]) == ("asking for an export", "auth_refused")
 
 
 # ------------------------------------------------------------------------------------------------ states and windows

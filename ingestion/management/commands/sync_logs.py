@@ -15,9 +15,15 @@ from django.utils.dateparse import parse_date, parse_datetime
 from tqdm import tqdm
 
 from agentopt.lib.errors import AgentOptError
-from ingestion import sync
+from ingestion import progress, sync
 from ingestion.gateway import open_gateway
 from projects import access
+from projects.models import Project
+
+RUN_FIELDS = (
+    "since", "until", "state", "doing", "started_at", "ended_at", "read_rows", "expected", "added", "already_there",
+    "set_aside", "missing", "error_code", "error",
+)  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -33,24 +39,39 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         shown = not options["json"] and sys.stderr.isatty()
+        now = timezone.now()
         with tqdm(unit=" calls", disable=not shown, file=sys.stderr) as bar:
             try:
                 project = access.project_named(options["project"])
+            except AgentOptError as error:
+                raise CommandError(error.message) from error
+            try:
                 result = sync.pull(
                     project,
                     since=options["since"],
                     until=options["until"],
                     gateway=open_gateway(project.connection),
-                    now=timezone.now(),
+                    now=now,
                     beat=_shown(bar),
                 )
             except AgentOptError as error:
+                if options["json"]:
+                    failure = {"code": error.code, "message": error.message}
+                    self._print(project, {"finished": False, "error": failure}, since=now)
                 raise CommandError(error.message) from error
         if options["json"]:
-            self.stdout.write(json.dumps(asdict(result), cls=DjangoJSONEncoder))
+            self._print(project, {**asdict(result), "error": None}, since=now)
             return
         counts = f"{result.added} added, {result.already_there} already there, {result.set_aside} set aside"
-        self.stdout.write(f"{counts}{' (simulated)' if result.simulated else ''}.")
+        lack = f", {result.missing} missing from the gateway's files" if result.missing else ""
+        self.stdout.write(f"{counts}{lack}{' (simulated)' if result.simulated else ''}.")
+
+    def _print(self, project: Project, told: dict[str, Any], *, since: datetime) -> None:
+        """One object: what came, and each window with what it is at, n of m."""
+        found = progress.of(project, since=since)
+        runs = [{name: getattr(run, name) for name in RUN_FIELDS} for run in found.runs]
+        how_far = {"doing": found.doing, "rows": found.rows, "expected": found.expected, "runs": runs}
+        self.stdout.write(json.dumps({**told, **how_far}, cls=DjangoJSONEncoder))
 
 
 def _shown(bar: Any) -> Callable[..., None]:
