@@ -33,20 +33,21 @@ def import_file(
     beat: Callable[..., object] | None = None,
     label: str | None = None,
 ) -> values.Imported:
-    """Store the rows of a JSONL file, gzip or not; its format is found by looking unless named.
+    """Store the rows of a file (`files.rows` says of which kinds); its format is found by looking unless named.
 
     Args:
         label: what the rows set aside are filed under; the file's name unless given.
-        beat: called with `done=`, lines read so far, after each committed chunk.
+        beat: called with `done=`, rows read so far, after each committed chunk.
 
     Raises:
-        Invalid: no such file, an empty one, an unknown format, or a damaged one (`files.lines` says what is kept then).
+        Invalid: no such file, an empty one, an unknown format, one of a kind we do not read, or a damaged one: what
+            came before the damage is stored then.
     """
     path = Path(path)
     with files.opened(path) as stream:
-        rows = files.lines(stream)
+        rows = (row for row in files.rows(stream) if row[1].strip())
         first = list(islice(rows, LOOKED_AT_LINES))
-        if not any(line.strip() for _, line in first):
+        if not first:
             raise Invalid(f"{path.name} is empty: there are no logs in it.", fields={"file": "It is empty."})
         return store.append(
             project,

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ORDER = ["projects", "ingestion", "evaluation", "recommendations"]
 PURE = """
     projects/values.py ingestion/values.py ingestion/privacy.py ingestion/hashing.py
-    ingestion/refusals.py ingestion/formats/*.py
+    ingestion/refusals.py ingestion/formats/*.py ingestion/containers/*.py
     ingestion/catalog/pricing.py ingestion/gateway/base.py ingestion/gateway/errors.py ingestion/analytics/requests.py
     ingestion/plots.py evaluation/plots.py recommendations/plots.py recommendations/overview_plots.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py

@@ -26,8 +26,8 @@ def request(given: msgspec.Raw, *, model: str, parameters: Mapping[str, Any]) ->
     if not fields.json_text(found) or fields.json_text(found) in ("{}", "[]"):
         return fields.NO_RAW
     start = bytes(found)[:1]
-    parts: dict[str, msgspec.Raw] = {"model": _raw(model)} if model else {}
-    parts |= {name: _raw(value) for name, value in parameters.items() if name in PARAMETERS and value is not None}
+    parts: dict[str, msgspec.Raw] = {"model": encoded(model)} if model else {}
+    parts |= {name: encoded(value) for name, value in parameters.items() if name in PARAMETERS and value is not None}
     if start == b"{":
         held = _object(found)
         return _joined({**parts, **held}) if "messages" in held else _joined({**held, **parts})
@@ -63,7 +63,7 @@ def _answer(found: msgspec.Raw, text: str) -> msgspec.Raw:
 
 def error(message: str) -> msgspec.Raw:
     """A body that tells of a failure."""
-    return _raw({"error": {"message": message}})
+    return encoded({"error": {"message": message}})
 
 
 def inner(given: msgspec.Raw) -> msgspec.Raw:
@@ -85,12 +85,12 @@ def _message(raw: msgspec.Raw) -> msgspec.Raw:
 
 def _spoken(text: str) -> msgspec.Raw:
     """An answer that was stored parsed: the model wrote it as text."""
-    return _message(_raw({"role": "assistant", "content": text}))
+    return _message(encoded({"role": "assistant", "content": text}))
 
 
 def _text(raw: msgspec.Raw) -> msgspec.Raw:
     """Numbers and switches as the text they would have been."""
-    return raw if bytes(raw)[:1] == b'"' else _raw(bytes(raw).decode())
+    return raw if bytes(raw)[:1] == b'"' else encoded(bytes(raw).decode())
 
 
 def _are_messages(raw: msgspec.Raw) -> bool:
@@ -112,7 +112,8 @@ def _list(raw: msgspec.Raw) -> list[msgspec.Raw]:
         return []
 
 
-def _raw(value: Any) -> msgspec.Raw:
+def encoded(value: Any) -> msgspec.Raw:
+    """A Python value as raw JSON."""
     try:
         return msgspec.Raw(msgspec.json.encode(value))
     except UnicodeEncodeError:  # half a surrogate pair, which JSON's escapes can spell
@@ -120,4 +121,4 @@ def _raw(value: Any) -> msgspec.Raw:
 
 
 def _joined(parts: Mapping[str, msgspec.Raw]) -> msgspec.Raw:
-    return msgspec.Raw(b"{" + b",".join(bytes(_raw(name)) + b":" + bytes(raw) for name, raw in parts.items()) + b"}")
+    return msgspec.Raw(b"{" + b",".join(bytes(encoded(name)) + b":" + bytes(raw) for name, raw in parts.items()) + b"}")

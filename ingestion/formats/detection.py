@@ -1,12 +1,11 @@
 """Which format a file has, and what reads it."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
 
 from agentopt.lib.errors import Invalid
-from ingestion.formats import helicone, langfuse, litellm, openai, portkey, transcript, usage
+from ingestion.formats import fields, helicone, langfuse, litellm, openai, portkey, table, transcript, usage
 from ingestion.values import RawRecord
 
 Reader = Callable[[bytes], Sequence[RawRecord]]
@@ -19,6 +18,9 @@ READERS: dict[str, Reader] = {
     "litellm": litellm.read,
     "transcript": transcript.read,
     "usage": usage.read,
+    "table": table.read,
+    "csv": table.read,
+    "parquet": table.read,
 }
 _SIGNS = {
     "portkey": """ai_org ai_model req_units res_units response_time is_success response_status_code _id metrics
@@ -47,21 +49,28 @@ def detect(first_lines: Sequence[bytes]) -> str:
     Raises:
         Invalid: no line looks like a log in a format we know.
     """
-    seen: set[str] = set()
-    for line in first_lines:
-        seen |= _keys(line)
+    rows = [_decoded(line) for line in first_lines]
+    seen = {key for row in rows for key in row}
     signs = {name: len(seen & keys) for name, keys in SIGNS.items()}
     if "request" in seen or "body" in seen:
         # only these two keep bodies there; without any sign the plain form is meant
-        return "portkey" if signs["portkey"] > signs["openai"] else "openai"
+        plain = "table" if any(_is_text(row.get("request")) for row in rows) else "openai"
+        return "portkey" if signs["portkey"] > signs["openai"] else plain
     best = max(signs, key=lambda name: signs[name])
-    if signs[best]:
+    told = {table.field_of(key) for key in seen}
+    if signs[best] and not (signs[best] == 1 and told & table.ASKED and told & table.SAID):
         return best
-    if "messages" in seen:
+    if "messages" in seen and not told & {"answer", "response"}:
         return "transcript"
     lowered = {key.strip().lower() for key in seen}
-    if lowered & set(usage.TIMES) and lowered & {*usage.INPUTS, *usage.OUTPUTS}:
+    if (
+        lowered & set(usage.TIMES)
+        and lowered & {*usage.INPUTS, *usage.OUTPUTS}
+        and not told & (table.ASKED | {"answer"})
+    ):
         return "usage"
+    if told & table.ASKED or {"model", "output_tokens"} <= told:
+        return "table"
     raise Invalid(
         f"This is no log in a format we know: {_described(seen)}. Name it with --format: {', '.join(READERS)}.",
         fields={"format": f"Expected one of {', '.join(READERS)}."},
@@ -89,9 +98,13 @@ def reader(name: str) -> Reader:
     return READERS[name]
 
 
-def _keys(line: bytes) -> set[str]:
+def _decoded(line: bytes) -> Mapping[str, msgspec.Raw]:
     try:
-        found: Mapping[str, Any] = msgspec.json.decode(line, type=dict[str, msgspec.Raw])
+        return msgspec.json.decode(line, type=dict[str, msgspec.Raw])
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return set()
-    return set(found)
+        return {}
+
+
+def _is_text(raw: msgspec.Raw | None) -> bool:
+    """As CSV and Parquet keep bodies; an empty text tells nothing."""
+    return raw is not None and bytes(raw).startswith(b'"') and fields.plain(raw) != ""

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import msgspec
 
@@ -44,6 +44,19 @@ class Unreadable(Exception):
         self.code, self.reason = code, reason
 
 
+class Refused(bytes):
+    """A row that was found unreadable before its format was asked: its bytes as they came, with code and reason."""
+
+    code: str
+    reason: str
+
+    def __new__(cls, raw: bytes, code: str, reason: str) -> Self:
+        """Keep at most a byte more than the longest row."""
+        found = super().__new__(cls, raw[: MAX_LINE_BYTES + 1])
+        found.code, found.reason = code, reason
+        return found
+
+
 def storable_json(raw: bytes) -> bytes:
     """Mark what no database text can hold, NUL and halves of surrogate pairs, by U+FFFD in JSON text."""
     if b"\\u" not in raw:
@@ -55,8 +68,11 @@ def decode(line: bytes, shape: type[T]) -> T:
     """Decode one line into a typed struct.
 
     Raises:
-        Unreadable: too_long, nul_bytes, encoding, not_an_object, too_deep, wrong_type or bad_json.
+        Unreadable: what a refused row says, or too_long, nul_bytes, encoding, not_an_object, too_deep, wrong_type or
+            bad_json.
     """
+    if isinstance(line, Refused):
+        raise Unreadable(line.code, line.reason)
     if len(line) > MAX_LINE_BYTES:
         raise Unreadable("too_long", f"The line is longer than {MAX_LINE_BYTES // 2**20} MB.")
     if b"\x00" in line:

@@ -150,7 +150,7 @@ def test_a_slice_that_ends_while_storing_goes_on_at_the_next_row(
     project.privacy = privacy
     project.save()
     job = Job.objects.create(kind="sync", project=project)
-    stored = []
+    stored: list[int] = []
     with serving(exporting(ROWS, words=["success"])) as fake:
         connect(project, fake.url)
         result = pull(project, job=job, deadline=time.monotonic() + 0.01)
