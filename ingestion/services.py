@@ -62,19 +62,19 @@ def import_file(
 
 
 def push(project: Project, rows: Sequence[Any], *, format: str | None = None) -> list[values.PushedRow]:  # noqa: A002
-    """Store rows given as JSON values; the answer says of each, in order, what became of it (`index` from 0).
+    """Store rows given as JSON values, or as their bytes; the answer says of each what became of it (`index` from 0).
 
     Raises:
         Invalid: no rows, more than 1000, or none in a format we know.
     """
     if not 1 <= len(rows) <= MAX_PUSHED_ROWS:
         raise Invalid(f"Give 1 to {MAX_PUSHED_ROWS} rows.", fields={"records": f"Expected 1 to {MAX_PUSHED_ROWS}."})
-    lines = [msgspec.json.encode(row) for row in rows]
+    lines = [row if isinstance(row, bytes) else msgspec.json.encode(row) for row in rows]
     outcomes: list[values.PushedRow] = []
     store.append(
         project,
         list(enumerate(lines)),
-        format=format or detection.detect(lines),
+        format=format or _format_of(lines),
         source=Batch.Source.PUSH,
         label="push",
         simulated=False,
@@ -82,6 +82,14 @@ def push(project: Project, rows: Sequence[Any], *, format: str | None = None) ->
         outcomes=outcomes.append,
     )
     return outcomes
+
+
+def _format_of(rows: Sequence[bytes]) -> str:
+    """By the first rows; where they are junk, by all of them."""
+    try:
+        return detection.detect(rows[:LOOKED_AT_LINES])
+    except Invalid:
+        return detection.detect(rows)
 
 
 def start_sync(

@@ -18,19 +18,12 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from agentopt.lib.crypto import keyed_hash
-from agentopt.lib.errors import AgentOptError, Conflict, Invalid
+from agentopt.lib.errors import Conflict, Invalid, TooLarge
 from projects import access
 from projects.models import ApiToken, IdempotencyKey, Job, Project, Role, User
 
 _KEPT_FOR = timedelta(days=1)
 _ABANDONED_AFTER = timedelta(minutes=2)
-
-
-class TooLarge(AgentOptError):
-    """More bytes than one request may carry."""
-
-    code = "too_large"
-    status = 413
 
 
 class KeyReused(Conflict):

@@ -49,6 +49,20 @@ class NotAllowed(AgentOptError):
     status = 403
 
 
+class TooLarge(AgentOptError):
+    """More bytes than one request may carry."""
+
+    code = "too_large"
+    status = 413
+
+
+class UnknownEncoding(AgentOptError):
+    """A body in a form that nobody here reads."""
+
+    code = "unsupported_media_type"
+    status = 415
+
+
 class BudgetExceeded(AgentOptError):
     """The hard cap does not allow another call."""
 

@@ -3,13 +3,17 @@
 from collections import Counter
 from dataclasses import asdict
 
+from django.conf import settings
 from django.urls import URLPattern, path
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentopt.lib import payload
 from agentopt.lib.drf import PAGE_PARAMETERS, WINDOW_PARAMETERS, page_schema, paging
 from ingestion import progress, selectors, services
+from ingestion.formats import pushed
 from ingestion.serializers.logs import LogDetailOut, LogOut, PushIn, PushOut, StatsOut, SyncIn, SyncOut
 from projects import access
 from projects.endpoints import JOB_STARTED, ProjectView, accepted
@@ -22,6 +26,13 @@ _FILTERS = [
     OpenApiParameter("trace", str, description="Trace id."),
     *WINDOW_PARAMETERS,
 ]
+
+
+_PUSH = (
+    'Up to 1000 rows and 5 MB, as `{"records": [...]}`, as a bare list, or one row a line (`application/x-ndjson`); '
+    "`Content-Encoding: gzip` is understood. Each row is answered on its own, in order: a bad one is set aside with "
+    "its reason and the others are stored. What the answer calls added is committed."
+)
 
 
 class SyncView(ProjectView):
@@ -60,15 +71,20 @@ class LogsView(ProjectView):
         page = selectors.logs(project, selectors.read_filter(request.query_params), after=after, limit=limit)
         return Response({"items": LogOut(page.rows, many=True).data, "next": page.after})
 
-    @extend_schema(operation_id="push_logs", request=PushIn, responses=PushOut)
+    @extend_schema(
+        operation_id="push_logs",
+        request={"application/json": PushIn, "application/x-ndjson": OpenApiTypes.STR},
+        responses=PushOut,
+        description=_PUSH,
+    )
     def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
         project = self.project(Role.MEMBER, scope=access.INGEST)
-        form = PushIn(data={"records": request.data} if isinstance(request.data, list) else request.data)
-        form.is_valid(raise_exception=True)
-        results = services.push(project, form.validated_data["records"], format=form.validated_data.get("format"))
+        body = payload.read(request._request, limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SLF001 — rows stay bytes
+        given = pushed.read_lines(body) if "ndjson" in str(request.content_type) else pushed.read(body)
+        results = services.push(project, given.rows, format=given.format)
         counts = Counter(row.status for row in results)
-        body = {name: counts[name] for name in ("added", "already_there", "set_aside")}
-        return Response(PushOut({**body, "results": [asdict(row) for row in results]}).data)
+        told = {name: counts[name] for name in ("added", "already_there", "set_aside")}
+        return Response({**told, "results": [asdict(row) for row in results]})
 
 
 class LogView(ProjectView):
