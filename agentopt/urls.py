@@ -15,6 +15,7 @@ urlpatterns = [
     path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("allauth.account.urls")),
     path("api/v1/", include("agentopt.api")),
+    path("otlp/v1/", include("ingestion.api.otlp")),
     path("", include("projects.urls")),
     path("", include("ingestion.urls")),
     path("", include("evaluation.urls")),

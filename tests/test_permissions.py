@@ -52,6 +52,7 @@ GET    api-removals          project     in       refused  refused  hidden   sig
 POST   api-removals          project     in       refused  refused  hidden   sign-in  refused
 POST   api-erasures          project     in       refused  refused  hidden   sign-in  refused
 DELETE api-erasure           project,0   in       refused  refused  hidden   sign-in  refused
+POST   otlp-traces           -           sign-in  sign-in  sign-in  sign-in  sign-in  in
 POST   api-analytics         -           in       in       in       hidden   sign-in  in
 GET    api-analytics-vocabulary -        in       in       in       in       sign-in  in
 GET    api-analytics-summary project     in       in       in       hidden   sign-in  in

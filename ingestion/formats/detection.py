@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from agentopt.lib.errors import Invalid
-from ingestion.formats import fields, helicone, langfuse, litellm, openai, portkey, table, transcript, usage
+from ingestion.formats import fields, helicone, langfuse, litellm, openai, otlp, portkey, table, transcript, usage
 from ingestion.values import RawRecord
 
 Reader = Callable[[bytes], Sequence[RawRecord]]
@@ -16,6 +16,7 @@ READERS: dict[str, Reader] = {
     "langfuse": langfuse.read,
     "helicone": helicone.read,
     "litellm": litellm.read,
+    "otlp": otlp.read,
     "transcript": transcript.read,
     "usage": usage.read,
     "table": table.read,
@@ -37,6 +38,7 @@ _SIGNS = {
     "litellm": """custom_llm_provider model_group response_cost call_type request_tags end_user model_map_information
         hidden_params error_str error_information cache_key cache_hit spend proxy_server_request startTime endTime
         completionStartTime api_base saved_cache_cost requester_ip_address model_parameters request_duration_ms""",
+    "otlp": "resourceSpans",
     "transcript": "message_meta trajectory_id agent_model user_model reward tools_ref policy_ref termination",
 }
 SIGNS = {name: frozenset(words.split()) for name, words in _SIGNS.items()}
