@@ -9,7 +9,6 @@ import hmac
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 import msgspec
 
@@ -18,14 +17,16 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _encode = msgspec.json.Encoder(order="deterministic").encode
 
-COLUMNS = (
-    "version", "provider", "model", "prompt_version", "status", "status_code", "finish_reason", "refused",
-    "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nanousd",
-    "cost_is_ours", "source_cost_nanousd", "latency_us", "first_token_us", "uses_tools", "uses_json", "has_images",
-    "streamed", "obstacle", "content_hash", "body_hash",
+TOLD = (
+    "provider", "model", "prompt_version", "status", "status_code", "finish_reason", "refused", "input_tokens",
+    "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "source_cost_nanousd", "latency_us",
+    "first_token_us", "uses_tools", "uses_json", "has_images", "streamed", "obstacle",
 )  # fmt: skip
-"""Columns of a record that its hash holds as they stand; `row_hash` says how it holds the others."""
-
+"""Columns of a record that its source tells, or that are read out of what it tells."""
+MADE = ("version", "cost_nanousd", "cost_is_ours", "content_hash", "body_hash")
+"""Columns that the store makes."""
+COLUMNS = TOLD + MADE
+"""Columns that the row's hash holds as they stand; `Hasher.row_hash` says how it holds the others."""
 BATCH_COLUMNS = (
     "number", "source", "format", "label", "added", "already_there", "set_aside", "first_at", "last_at", "first_pk",
     "last_pk", "previous_hash", "simulated",
@@ -45,9 +46,9 @@ class Hasher:
         """HMAC-SHA256 in hex, as `crypto.keyed_hash`."""
         return hmac.digest(self._key, text.encode() if isinstance(text, str) else text, "sha256").hex()
 
-    def record_key(self, source_id: str) -> UUID:
-        """What stands for a source's id: the first half of its keyed hash."""
-        return UUID(bytes=hmac.digest(self._key, source_id.encode(), "sha256")[:16])
+    def digest(self, text: str) -> bytes:
+        """HMAC-SHA256; the first half of it stands for a source's id."""
+        return hmac.digest(self._key, text.encode(), "sha256")
 
     def erased(self, text: str) -> str:
         """What stands in the place of an erased value: its keyed hash, in a form that hashes as the value did."""
@@ -85,25 +86,40 @@ class Hasher:
         return self.keyed(f"{pair}\n{preview}")
 
     def row_hash(self, row: Any, *, batch: int, trace_key: str) -> str:
-        """The keyed hash over a record as stored: `row` is a LogRecord or has its columns as attributes.
+        """The keyed hash over a record as stored: `row` is a LogRecord, or has its columns as attributes.
 
         Args:
             batch: the number of its batch.
             trace_key: the key of its trace.
         """
-        told: list[Any] = [getattr(row, name) for name in COLUMNS]
-        told += [batch, row.key.hex, (row.occurred_at - _EPOCH) // _MICROSECOND]
-        told += [self.value_hash(row.source_id), self.value_hash(trace_key), self.metadata_digest(row.metadata)]
-        return self.keyed(_encode(told))
+        told = tuple(getattr(row, name) for name in COLUMNS)
+        id_hash = self.value_hash(row.source_id)
+        return self.sealed(
+            (*told, batch, row.key.hex, microseconds(row.occurred_at)),
+            id_hash,
+            trace_key=trace_key,
+            metadata=row.metadata,
+        )
 
-    def manifest_hash(self, batch: Any, rows: Iterable[str], asides: Iterable[str]) -> str:
-        """The keyed hash of a batch: its columns, the hash before, its rows' hashes in order of their keys."""
-        made = hmac.new(self._key, _encode([_told(getattr(batch, name)) for name in BATCH_COLUMNS]), "sha256")
-        for kind, hashes in ((b"record", rows), (b"aside", asides)):
-            for one in hashes:
-                made.update(b"\n%b %b" % (kind, one.encode()))
+    def sealed(self, told: tuple[Any, ...], id_hash: str, *, trace_key: str, metadata: Mapping[str, str]) -> str:
+        """The same out of ready parts: COLUMNS, the batch's number, the key in hex, the moment in microseconds."""
+        return self.keyed(_encode((*told, id_hash, self.value_hash(trace_key), self.metadata_digest(metadata))))
+
+    def manifest_hash(self, batch: Any, rows: Iterable[str]) -> str:
+        """The keyed hash of a batch: its columns, the hash before, its rows' hashes in order of their keys.
+
+        Rows set aside are counted only: they are no part of the record, and retention takes them.
+        """
+        made = hmac.new(self._key, _encode([_plain(getattr(batch, name)) for name in BATCH_COLUMNS]), "sha256")
+        for one in rows:
+            made.update(one.encode())
         return made.hexdigest()
 
 
-def _told(value: Any) -> Any:
-    return (value - _EPOCH) // _MICROSECOND if isinstance(value, datetime) else value
+def microseconds(moment: datetime) -> int:
+    """Microseconds since 1970."""
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _plain(value: Any) -> Any:
+    return microseconds(value) if isinstance(value, datetime) else value

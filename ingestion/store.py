@@ -5,42 +5,35 @@ between. What `append` has counted is committed.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from uuid import UUID
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 
-import msgspec
 from django.db import connection, transaction
-from msgspec.structs import replace
 
-from ingestion import hashing, privacy, retention, values
+from ingestion import entries, hashing, privacy, retention, rollups, values, writing
 from ingestion.catalog import pricing
 from ingestion.catalog.offers import PriceBook
+from ingestion.entries import Entry, Told
 from ingestion.formats import detection
-from ingestion.formats.fields import Unreadable
-from ingestion.models import Batch, LogBody, LogRecord, SetAside, Trace
+from ingestion.models import Batch, SetAside
+from ingestion.tally import Tally
 from projects.models import Project
 
 CHUNK_ROWS = {"sqlite": 500, "postgresql": 2000}
 CHUNK_BYTES = 16 * 1024 * 1024
 MAX_REASONS = 100
-CLOCK_SKEW = timedelta(days=1)
-GENERATED_ID = "content-"
-RECORDS = "ingestion_logrecord"
+KNOWN_TRACES = 20_000
 
 Row = tuple[int, bytes]
 
 
 @dataclass(frozen=True)
-class _Parsed:
-    """A row as read: its record with the hash of its content, or why it was set aside."""
+class _Read:
+    """A row as read: its calls, or why it was set aside."""
 
     line: int
     raw: bytes
-    key: UUID | None = None
-    record: values.RawRecord | None = None
-    content_hash: str = ""
-    aside: values.RowAside | None = None
+    found: list[Told] | values.RowAside
 
 
 @dataclass
@@ -48,20 +41,16 @@ class _Import:
     """What stays the same from chunk to chunk."""
 
     project: Project
-    read: detection.Reader
-    rules: privacy.Rules
+    source: entries.Source
     format: str
-    source: str
+    kind: str
     label: str
     simulated: bool
-    now: datetime
+    tally: Tally
     prices: PriceBook
     outcomes: Callable[[values.PushedRow], None] | None
-    hasher: hashing.Hasher = field(init=False)
-    standing: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.hasher = hashing.Hasher(self.project.hash_key)
+    known_prices: dict[tuple[str, str, date], values.Price | None] = field(default_factory=dict)
+    known_traces: dict[str, int] = field(default_factory=dict)
 
 
 class _Stale(Exception):
@@ -82,8 +71,10 @@ def append(
 ) -> values.Imported:
     """Read, protect and store rows: known ones are left alone, changed ones are version n+1, unreadable ones set aside.
 
+    Calls are counted where they are added or known already, rows where they are set aside; a row's calls share its lot.
+
     Args:
-        rows: line number and bytes of one JSON object each; blank lines are skipped.
+        rows: line number and bytes of one JSON value each; blank lines are skipped.
         format: a name of `formats.detection.READERS`.
         now: taken where the source tells no time; nothing may lie more than a day after it.
         beat: called after each committed chunk with `done=`, the rows read so far; may raise to stop the import.
@@ -92,27 +83,37 @@ def append(
     Raises:
         Invalid: unknown format, or a bad privacy pattern of the project. Nothing is written then.
     """
-    rules = privacy.rules(project.privacy_patterns)
-    job = _Import(
-        project=project,
-        read=detection.reader(format),
-        rules=rules,
-        format=format,
-        source=source,
-        label=privacy.label_text(label, mode=project.privacy, own=rules)[:200],
-        simulated=simulated,
-        now=now,
-        prices=PriceBook(project),
-        outcomes=outcomes,
-    )
     total, done = values.Imported(), 0
-    for chunk in _chunks(rows):
-        filled = [(line, raw) for line, raw in chunk if raw.strip()]
-        total = _sum(total, _take(job, filled))
-        done += len(chunk)
-        if beat is not None:
-            beat(done=done)
-    return total
+    with Tally() as tally:
+        rules = privacy.rules(project.privacy_patterns)
+        job = _Import(
+            project=project,
+            source=_source(project, format, rules, tally, now=now),
+            format=format,
+            kind=source,
+            label=privacy.label_text(label, mode=project.privacy, own=rules)[:200],
+            simulated=simulated,
+            tally=tally,
+            prices=PriceBook(project),
+            outcomes=outcomes,
+        )
+        for chunk in _chunks(rows):
+            total = _sum(total, _take(job, chunk))
+            done += len(chunk)
+            if beat is not None:
+                beat(done=done)
+        return replace(total, **tally.totals())
+
+
+def _source(project: Project, name: str, rules: privacy.Rules, tally: Tally, *, now: datetime) -> entries.Source:
+    return entries.Source(
+        read=detection.reader(name),
+        mode=project.privacy,
+        rules=rules,
+        hasher=hashing.Hasher(project.hash_key),
+        now=now,
+        occurrence=tally.occurrence,
+    )
 
 
 def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
@@ -140,134 +141,95 @@ def _sum(one: values.Imported, other: values.Imported) -> values.Imported:
 
 
 def _take(job: _Import, rows: list[Row]) -> values.Imported:
-    """Read and store a chunk; once more where an erasure came in between."""
+    """Read and store a chunk; protect and store it once more where an erasure came in between."""
+    read = [_Read(line, raw, entries.told(job.source, line, raw)) for line, raw in rows if raw.strip()]
+    calls = [call for row in read if isinstance(row.found, list) for call in row.found]
     while True:
-        job.standing = retention.standing(job.project)
+        job.source.standing = retention.standing(job.project)
+        kept = [entries.kept(job.source, call) for call in calls]
+        costs = [_cost(job, entry.record) for entry in kept]  # before the write lock is taken
         try:
-            return _store(job, [_parse(job, line, raw) for line, raw in rows])
+            versions, imported = _store(job, read, kept, costs)
         except _Stale:
             continue
+        break
+    job.tally.add(call.record for call in calls)
+    job.tally.trace({job.source.hasher.value_hash(call.record.trace_key or "") for call in calls if not call.own_trace})
+    if job.outcomes is not None:
+        _tell(job.outcomes, read, kept, versions)
+    return imported
 
 
-def _parse(job: _Import, line: int, raw: bytes) -> _Parsed:
-    """Read one row and hash its content as it came, before privacy takes from it and before our clock adds to it."""
-    try:
-        (record,) = job.read(raw)
-    except Unreadable as error:
-        return _Parsed(line, raw, aside=values.RowAside(line, error.code, error.reason))
-    if record.occurred_at is not None and record.occurred_at > job.now + CLOCK_SKEW:
-        return _Parsed(line, raw, aside=values.RowAside(line, "absurd_time", "The time lies in the future."))
-    content_hash = job.hasher.keyed(_canonical(record))
-    if record.source_id is None:
-        # the hash is keyed, so an id made of it gives nothing away
-        record = replace(record, source_id=GENERATED_ID + content_hash[:40])
+def _cost(job: _Import, record: values.RawRecord) -> int | None:
+    """The cost at the price of the call's day; None where tokens or price are unknown."""
     if record.occurred_at is None:
-        flag = {values.TIME_FLAG: "the source tells no time; this is the time of import"}
-        record = replace(record, occurred_at=job.now, metadata={**record.metadata, **flag})
-    record = replace(record, trace_key=record.trace_key or record.source_id)
-    key = job.hasher.record_key(record.source_id or "")  # of the id as it came, whatever the mode leaves of it
-    kept = privacy.protect(record, mode=job.project.privacy, own=job.rules, keyed=job.hasher.keyed)
-    kept = privacy.withhold(
-        kept,
-        record.metadata,
-        mode=job.project.privacy,
-        own=job.rules,
-        standing=job.standing,
-        hasher=job.hasher,
-    )
-    return _Parsed(line, raw, key, record=kept, content_hash=content_hash)
+        return None
+    key = (record.provider, record.model, record.occurred_at.date())
+    if key not in job.known_prices:
+        if len(job.known_prices) >= KNOWN_TRACES:
+            job.known_prices.clear()
+        job.known_prices[key] = job.prices.price(*key)
+    price = job.known_prices[key]
+    return None if price is None else pricing.cost_nanousd(values.usage_of(record), price)
 
 
-def _canonical(record: values.RawRecord) -> bytes:
-    """All that the source tells, and nothing that we read out of it: a better rule of ours changes no record."""
-    names = (
-        "source_id trace_key occurred_at provider model prompt_version status status_code input_tokens output_tokens "
-        "cached_tokens source_cost_nanousd latency_us first_token_us metadata request response"
-    )
-    told = [getattr(record, name) for name in names.split()]
-    return msgspec.json.encode(told, order="deterministic")
-
-
-def _store(job: _Import, parsed: list[_Parsed]) -> values.Imported:
-    """Write a chunk in one transaction."""
-    asides = [row for row in parsed if row.aside is not None]
-    read = [row for row in parsed if row.record is not None]
-    costs = [_cost(job.prices, row.record) for row in read if row.record is not None]  # before the write lock is taken
+def _store(
+    job: _Import, read: list[_Read], kept: list[Entry], costs: list[int | None]
+) -> tuple[list[int], values.Imported]:
+    """Write a chunk in one transaction; the version that each entry became, 0 where it was there."""
+    asides = [row for row in read if isinstance(row.found, values.RowAside)]
     with transaction.atomic():
         # one writer a project: batch numbers and versions are counted up. SQLite has one writer in all.
         Project.objects.select_for_update(no_key=True).get(pk=job.project.pk)
-        if retention.standing(job.project) != job.standing:
+        if retention.standing(job.project) != job.source.standing:
             raise _Stale
-        versions = _versions(job.project, read)
-        added = [(row, version, cost) for row, version, cost in zip(read, versions, costs, strict=True) if version]
+        stored = writing.stored(job.project.pk, {entry.key for entry in kept})
+        versions = writing.versions(stored, kept)
+        added = [one for one in zip(kept, versions, costs, strict=True) if one[1]]
         new_asides = _new_asides(job, asides)
         if added or new_asides:
-            _write(job, added, new_asides, known=len(read) - len(added))
-    if job.outcomes is not None:
-        _tell(job.outcomes, parsed, dict(zip((row.line for row in read), versions, strict=True)))
-    return values.Imported(
+            _write(job, added, new_asides, known=len(kept) - len(added))
+            # a new version may have another time: the hour of the one before changes with it
+            before = [stored[entry.key].occurred_at for entry, _, _ in added if entry.key in stored]
+            moments = [entry.record.occurred_at for entry, _, _ in added if entry.record.occurred_at]
+            if added:
+                rollups.mark(job.project.pk, _hours(moments + before))
+    return versions, values.Imported(
         added=len(added),
-        already_there=len(read) - len(added),
+        already_there=len(kept) - len(added),
         set_aside=len(asides),
         batches=int(bool(added or new_asides)),
-        reasons=tuple(row.aside for row in asides if row.aside is not None)[:MAX_REASONS],
+        reasons=tuple(row.found for row in asides if isinstance(row.found, values.RowAside))[:MAX_REASONS],
     )
 
 
-def _cost(prices: PriceBook, record: values.RawRecord | None) -> int | None:
-    """The cost at the price of the call's day; None where tokens or price are unknown."""
-    if record is None or record.occurred_at is None:
-        return None
-    price = prices.price(record.provider, record.model, record.occurred_at.date())
-    usage = values.Usage(record.input_tokens, record.output_tokens, record.cached_tokens)
-    return None if price is None else pricing.cost_nanousd(usage, price)
+def _hours(moments: Iterable[datetime]) -> set[datetime]:
+    return {moment.replace(minute=0, second=0, microsecond=0) for moment in moments}
 
 
-def _versions(project: Project, read: list[_Parsed]) -> list[int]:
-    """The version that each row becomes, in order; 0 where its newest version says the same."""
-    stored = LogRecord.objects.filter(project=project, key__in={row.key for row in read}).order_by("version")
-    newest: dict[UUID | None, tuple[int, str]] = {
-        key: (version, found) for key, version, found in stored.values_list("key", "version", "content_hash")
-    }
-    out = []
-    for row in read:
-        version, known = newest.get(row.key, (0, ""))
-        if known == row.content_hash:
-            out.append(0)
-        else:
-            newest[row.key] = (version + 1, row.content_hash)
-            out.append(version + 1)
-    return out
-
-
-def _new_asides(job: _Import, asides: list[_Parsed]) -> list[_Parsed]:
+def _new_asides(job: _Import, asides: list[_Read]) -> list[_Read]:
     """Those that an earlier import of the same source did not set aside already."""
     if not asides:
         return []
+    keyed = job.source.hasher.keyed
     known = set(
         SetAside.objects.filter(
             project=job.project, label=job.label, line__in=[row.line for row in asides]
         ).values_list("line", "raw_hash")
     )
-    unique = {(row.line, job.hasher.keyed(row.raw)): row for row in asides}
+    unique = {(row.line, keyed(row.raw)): row for row in asides}
     return [row for key, row in unique.items() if key not in known]
 
 
-def _write(job: _Import, added: list[tuple[_Parsed, int, int | None]], asides: list[_Parsed], *, known: int) -> None:
+def _write(job: _Import, added: Sequence[tuple[Entry, int, int | None]], asides: list[_Read], *, known: int) -> None:
     """The next batch of the project, its manifest chained to the one before, with its records and bodies."""
     last = Batch.objects.filter(project=job.project).order_by("-number").first()
-    number = last.number + 1 if last else 1
-    traces = _traces(job.project, {row.record.trace_key or "" for row, _, _ in added if row.record})
-    rows = [_record_row(job, row, version=version, cost=cost, traces=traces) for row, version, cost in added]
-    for record, (parsed, _, _) in zip(rows, added, strict=True):
-        key = parsed.record.trace_key if parsed.record else None
-        record.row_hash = job.hasher.row_hash(record, batch=number, trace_key=key or "")
-    moments = [record.occurred_at for record in rows]
-    pks = _next_pks(len(rows))
+    pks = writing.next_pks(len(added))
+    moments = [entry.record.occurred_at for entry, _, _ in added if entry.record.occurred_at]
     batch = Batch(
         project=job.project,
-        number=number,
-        source=job.source,
+        number=last.number + 1 if last else 1,
+        source=job.kind,
         format=job.format,
         label=job.label,
         added=len(added),
@@ -280,99 +242,56 @@ def _write(job: _Import, added: list[tuple[_Parsed, int, int | None]], asides: l
         previous_hash=last.manifest_hash if last else "",
         simulated=job.simulated,
     )
-    batch.manifest_hash = job.hasher.manifest_hash(
-        batch, [record.row_hash for record in rows], [job.hasher.keyed(row.raw) for row in asides]
-    )
+    (batch.pk,) = writing.next_pks(1, writing.BATCHES)  # its records are made before it: it holds their hashes
+    batched = writing.Batched(job.project.pk, batch.pk, batch.number)
+    traces = _traces(job, {entry.record.trace_key or "" for entry, _, _ in added})
+    hasher = job.source.hasher
+    rows = [
+        writing.row(entry, writing.Place(pk, version, cost, traces[entry.record.trace_key or ""]), batched, hasher)
+        for pk, (entry, version, cost) in zip(pks, added, strict=True)
+    ]
+    batch.manifest_hash = hasher.manifest_hash(batch, [row[writing.ROW_HASH] for row in rows])
     batch.save(force_insert=True)
-    for pk, record in zip(pks, rows, strict=True):
-        record.pk, record.batch = pk, batch
-    LogRecord.objects.bulk_create(rows)
-    LogBody.objects.bulk_create(
-        LogBody(record=record, request=row.record.request, response=row.record.response, preview=row.record.preview)
-        for record, (row, _, _) in zip(rows, added, strict=True)
-        if row.record and record.body_hash
-    )
+    writing.write(rows, ((pk, entry) for pk, (entry, _, _) in zip(pks, added, strict=True)))
     SetAside.objects.bulk_create([_aside_row(job, batch, row) for row in asides])
 
 
-def _next_pks(n: int) -> list[int]:
-    """Primary keys for `n` records, in rising order, that nobody else takes."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "sqlite":  # we hold the write lock, and the database keeps the highest key ever used
-            cursor.execute("SELECT seq FROM sqlite_sequence WHERE name = %s", [RECORDS])
-            first = (cursor.fetchone() or (0,))[0] + 1
-            return list(range(first, first + n))
-        cursor.execute(
-            "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-            [RECORDS, n],
-        )
-        return sorted(pk for (pk,) in cursor.fetchall())
+def _traces(job: _Import, keys: set[str]) -> Mapping[str, int]:
+    """Primary keys of the traces; those of the chunks before are remembered, since calls of one stand together."""
+    missing = keys - job.known_traces.keys()
+    if len(job.known_traces) + len(missing) > KNOWN_TRACES:
+        job.known_traces.clear()
+        missing = keys
+    if missing:
+        job.known_traces |= writing.traces(job.project.pk, missing)
+    return job.known_traces
 
 
-def _traces(project: Project, keys: set[str]) -> Mapping[str, int]:
-    """Primary keys of the traces, made where they are missing."""
-    Trace.objects.bulk_create([Trace(project=project, key=key) for key in sorted(keys)], ignore_conflicts=True)
-    return dict(Trace.objects.filter(project=project, key__in=keys).values_list("key", "pk"))
-
-
-def _record_row(job: _Import, row: _Parsed, *, version: int, cost: int | None, traces: Mapping[str, int]) -> LogRecord:
-    record = row.record
-    assert record is not None and row.key and record.source_id and record.occurred_at  # noqa: S101, PT018 - `_parse` saw to it
-    return LogRecord(
-        project=job.project,
-        source_id=record.source_id,
-        key=row.key,
-        version=version,
-        trace_id=traces[record.trace_key or ""],
-        occurred_at=record.occurred_at,
-        provider=record.provider,
-        model=record.model,
-        prompt_version=record.prompt_version,
-        status=record.status,
-        status_code=record.status_code,
-        finish_reason=record.finish_reason,
-        refused=record.refused,
-        input_tokens=record.input_tokens,
-        output_tokens=record.output_tokens,
-        cached_tokens=record.cached_tokens,
-        cache_write_tokens=record.cache_write_tokens,
-        reasoning_tokens=record.reasoning_tokens,
-        # 0 from the source may mean "no price", so only our own figure or a real amount stands
-        cost_nanousd=cost if cost is not None else record.source_cost_nanousd or None,
-        cost_is_ours=cost is not None,
-        source_cost_nanousd=record.source_cost_nanousd,
-        latency_us=record.latency_us,
-        first_token_us=record.first_token_us,
-        uses_tools=record.uses_tools,
-        uses_json=record.uses_json,
-        has_images=record.has_images,
-        streamed=record.streamed,
-        obstacle=record.obstacle,
-        metadata=dict(record.metadata),
-        content_hash=row.content_hash,
-        body_hash=job.hasher.body_hash(record.request, record.response, record.preview),
-    )
-
-
-def _aside_row(job: _Import, batch: Batch, row: _Parsed) -> SetAside:
-    assert row.aside is not None  # noqa: S101 - only rows that were set aside come here
+def _aside_row(job: _Import, batch: Batch, row: _Read) -> SetAside:
+    aside = row.found
+    assert isinstance(aside, values.RowAside)  # noqa: S101 - only rows that were set aside come here
     return SetAside(
         project=job.project,
         batch=batch,
         label=job.label,
         line=row.line,
-        code=row.aside.code,
-        reason=row.aside.reason[:300],
-        raw=privacy.aside_text(row.raw, mode=job.project.privacy, own=job.rules),
-        raw_hash=job.hasher.keyed(row.raw),
+        code=aside.code,
+        reason=aside.reason[:300],
+        raw=privacy.aside_text(row.raw, mode=job.project.privacy, own=job.source.rules),
+        raw_hash=job.source.hasher.keyed(row.raw),
     )
 
 
-def _tell(outcomes: Callable[[values.PushedRow], None], parsed: Iterable[_Parsed], versions: Mapping[int, int]) -> None:
-    for row in parsed:
-        if row.record is None:
-            aside = row.aside or values.RowAside(row.line, "", "")
-            outcomes(values.PushedRow(row.line, "set_aside", code=aside.code, reason=aside.reason))
-        else:
-            status = "added" if versions[row.line] else "already_there"
-            outcomes(values.PushedRow(row.line, status, row.record.source_id))
+def _tell(
+    outcomes: Callable[[values.PushedRow], None], read: list[_Read], kept: list[Entry], versions: list[int]
+) -> None:
+    """Say of each row what became of it; one whose calls are several is added if any of them was."""
+    at = 0
+    for row in read:
+        if isinstance(row.found, values.RowAside):
+            outcomes(values.PushedRow(row.line, "set_aside", code=row.found.code, reason=row.found.reason))
+            continue
+        end = at + len(row.found)
+        status = "added" if any(versions[at:end]) else "already_there"
+        outcomes(values.PushedRow(row.line, status, kept[at].record.source_id if end > at else None))
+        at = end

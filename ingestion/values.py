@@ -107,6 +107,17 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
+def usage_of(record: RawRecord) -> Usage:
+    """The tokens of a call."""
+    return Usage(
+        record.input_tokens,
+        record.output_tokens,
+        record.cached_tokens,
+        record.cache_write_tokens,
+        record.reasoning_tokens,
+    )
+
+
 @dataclass(frozen=True)
 class Price:
     """Nano-dollars per million tokens; no cached price: cached tokens cost what others do."""

@@ -11,7 +11,7 @@ from django.apps import apps
 ROOT = Path(__file__).resolve().parent.parent
 ORDER = ["projects", "ingestion", "evaluation", "recommendations"]
 PURE = """
-    projects/values.py ingestion/values.py ingestion/privacy.py ingestion/hashing.py
+    projects/values.py ingestion/values.py ingestion/privacy.py ingestion/hashing.py ingestion/tally.py
     ingestion/refusals.py ingestion/formats/*.py ingestion/containers/*.py
     ingestion/catalog/pricing.py ingestion/gateway/base.py ingestion/gateway/errors.py ingestion/analytics/requests.py
     ingestion/plots.py evaluation/plots.py recommendations/plots.py recommendations/overview_plots.py

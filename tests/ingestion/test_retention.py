@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection, transaction
 
 from agentopt.lib.crypto import keyed_hash
 from agentopt.lib.errors import Invalid, NotFound
-from ingestion import erasure, hashing, retention, store
+from ingestion import entries, erasure, hashing, retention, store
 from ingestion.models import LogBody, LogRecord, Removal, RemovedBody, SetAside
 from projects import jobs
 from projects.models import AuditEntry, Privacy, Project
@@ -242,16 +242,16 @@ def test_an_erasure_that_comes_between_reading_and_storing_is_not_missed(
     agent: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keep(agent, call(1, JANE))
-    read = store._parse
+    protect = entries.kept
     calls: list[int] = []
 
     def erase_meanwhile(*arguments: Any) -> Any:
         if not calls:
             calls.append(1)
             erase(agent)
-        return read(*arguments)
+        return protect(*arguments)
 
-    monkeypatch.setattr(store, "_parse", erase_meanwhile)
+    monkeypatch.setattr(entries, "kept", erase_meanwhile)
 
     keep(agent, call(2, JANE))
 

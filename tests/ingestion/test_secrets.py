@@ -302,7 +302,7 @@ def test_failures_tell_nothing_of_what_was_said(
         raise RuntimeError(f"duplicate key: {secrets.text}")
 
     with monkeypatch.context() as patch:
-        patch.setattr(LogRecord.objects, "bulk_create", broken)
+        patch.setattr("ingestion.writing.write", broken)
         pushed = client.post(
             f"/api/v1/logs/{project.slug}", {"records": [portkey_row(1, metadata={"who": secrets.text})]},
             content_type="application/json",
