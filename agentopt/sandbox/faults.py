@@ -7,7 +7,14 @@ from dataclasses import dataclass
 from agentopt.sandbox.chance import share
 
 KINDS = ("429", "500", "timeout", "html", "empty", "prose", "slow-stream", "disconnect")
-EXPORT_KINDS = ("export-failed", "export-unknown-status", "export-malformed")
+CONTROL_KINDS = ("export-401", "export-402", "export-403", "export-429", "export-500", "export-html", "export-timeout")
+EXPORT_KINDS = (
+    *CONTROL_KINDS,
+    "export-failed", "export-stopped", "export-stuck", "export-gone", "export-unknown-status", "export-malformed",
+    "export-expired", "export-broken", "export-no-range", "export-gzip", "export-encoded", "export-short",
+    "row-late", "row-iso-date", "row-no-body", "row-float-units", "row-number-success", "row-no-success",
+    "row-unpriced", "row-label-trace", "row-streamed", "row-text-response", "row-null-response", "row-live-fields",
+)  # fmt: skip
 _FORCED = {"fault-slow": "timeout", "fault-slow-stream": "slow-stream"}
 _FLAKY = re.compile(r"fault-flaky-(\d+)")
 

@@ -41,6 +41,8 @@ class Sandbox:
     retry_after_s: float = 1
     denied_fields: tuple[str, ...] = ()
     url_ttl_s: float = 6 * 3600
+    page_rows: int = 50_000  # of one export at most, whatever was asked
+    max_running: int = 170  # exports at work at once; more make new ones fail
     now: datetime | None = None  # the end of the production logs; None: the clock
     port: int = 0
     chat_calls: int = 0
@@ -48,6 +50,7 @@ class Sandbox:
     calls_of: Counter[str] = field(default_factory=Counter)  # model -> chat and judge calls
     requests: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=2_000))  # headers, lower case
     attempts: OrderedDict[str, int] = field(default_factory=OrderedDict)
+    exports: Exports | None = None  # once it is served
 
     @property
     def url(self) -> str:
@@ -112,7 +115,12 @@ def application(sandbox: Sandbox) -> web.Application:
         sandbox.seed,
         denied_fields=sandbox.denied_fields,
         url_ttl_s=sandbox.url_ttl_s,
+        page_rows=sandbox.page_rows,
+        max_running=sandbox.max_running,
+        retry_after_s=sandbox.retry_after_s,
+        now=sandbox.now,
     )
+    sandbox.exports = exports
     routes = _Routes(sandbox)
     app.add_routes(exports.routes())
     app.add_routes(
@@ -345,7 +353,7 @@ def running(
         port: 0 takes a free one.
         recordings: folder of recorded answers; None simulates.
         faults: "KIND:RATE" or Fault.
-        more: further fields of Sandbox: retry_after_s, denied_fields, url_ttl_s, now.
+        more: further fields of Sandbox: retry_after_s, denied_fields, url_ttl_s, page_rows, max_running, now.
     """
     sandbox = configure(recordings=recordings, seed=seed, latency_ms=latency_ms, faults=faults, **more)
     loop = asyncio.new_event_loop()
