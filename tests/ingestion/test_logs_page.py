@@ -67,7 +67,7 @@ def test_no_match_offers_to_clear_the_filters(client_of: ClientOf, reader: User,
 def test_a_project_without_logs_says_how_they_get_in(client_of: ClientOf, reader: User, project: Project) -> None:
     answer = client_of(reader).get(address(project))
 
-    assert b"three ways to get logs in" in answer.content
+    assert b"four ways to get logs in" in answer.content
 
 
 def test_hostile_text_is_escaped_everywhere(client_of: ClientOf, reader: User, project: Project) -> None:
