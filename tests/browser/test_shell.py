@@ -35,9 +35,10 @@ def test_pages_of_projects_and_settings_are_sound(project: Project, as_owner: No
     wrong = []
     for name in ("list", "create"):
         wrong += inspect(reverse(f"projects:{name}"), name=f"projects-{name}")
-    for name in ("settings", "goal", "limits", "tokens", "members"):
+    for name in ("settings", "goal", "limits", "privacy", "tokens", "members"):
         wrong += inspect(reverse(f"projects:{name}", args=[project.slug]), name=f"settings-{name}")
     wrong += inspect(reverse("evaluation:judges", args=[project.slug]), name="settings-judges")
+    wrong += inspect(reverse("ingestion:removals", args=[project.slug]), name="settings-removals")
 
     assert not wrong, checks.listed(wrong)
 
