@@ -4,6 +4,7 @@ In redacted mode nothing that a pattern knows may stand anywhere; in hashed mode
 run makes secrets of its own: the file of the tests holds freed pages of other tests.
 """
 
+import csv
 import io
 import json
 import logging
@@ -163,6 +164,18 @@ def foreign_rows(secrets: Secrets) -> dict[str, bytes]:
     return out
 
 
+def csv_with(secrets: Secrets) -> bytes:
+    """A table with the secrets in cells, in the names of columns, and in rows that fit no column."""
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(["created_at", "model", "input_tokens", "output_tokens", "user", secrets.known["e-mail"]])
+    for one in [*secrets.known.values(), secrets.spoken, secrets.text]:
+        writer.writerow(["2026-01-17T06:20:43Z", f"m {one}"[:100], 10, 5, one, one])
+        writer.writerow([f"at {one}", "m", one, one, one])
+        writer.writerow([one] * 9)
+    return out.getvalue().encode()
+
+
 def take_in(project: Project, client: Client, secrets: Secrets, folder: Path) -> None:
     """By file, by push, and by a sync from a gateway."""
     rows = rows_with(secrets)
@@ -174,6 +187,9 @@ def take_in(project: Project, client: Client, secrets: Secrets, folder: Path) ->
         path.with_name(f"{name} of {secrets.known['own name']}.jsonl").write_bytes(line + b"\n")
         source = path.with_name(f"{name} of {secrets.known['own name']}.jsonl")
         call_command("import_logs", project.slug, str(source), "--format", name, stdout=io.StringIO())
+    table = path.with_name(f"table of {secrets.known['own name']}.csv")
+    table.write_bytes(csv_with(secrets))
+    call_command("import_logs", project.slug, str(table), stdout=io.StringIO())
     readable = [{**row, "id": f"pushed {row['id']}"} for row in rows if isinstance(row, dict)]
     broken = [json.loads(row) for row in rows if isinstance(row, bytes) and row.startswith(b'{"id"')]
     pushed = client.post(
