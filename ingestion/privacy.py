@@ -273,11 +273,16 @@ def _cut(preview: str) -> str:
     return preview if len(preview) <= PREVIEW_CHARACTERS else preview[: PREVIEW_CHARACTERS - 1] + "…"
 
 
+# an object of texts, closed or cut off; possessive, so that no input makes it slow
+_HEADERS = re.compile(r'"portkeyHeaders"\s*+:\s*+\{(?:[^"}]|"(?:\\.|[^"\\])*+"?+)*+\}?+')
+
+
 def aside_text(line: bytes, *, mode: str, own: Rules) -> str:
     """What may be kept of a row that could not be read; nothing in hashed mode."""
     if mode == "hashed":
         return ""
     text = line[: 4 * MAX_ASIDE_CHARACTERS].decode(errors="replace").replace("\x00", "\ufffd")
+    text = _HEADERS.sub('"portkeyHeaders":{}', text)  # an export injects them, and they may hold keys
     if mode != "full":
         text = redact(redact_json(text, own), own)
         # a broken row may be no JSON whose escapes could be read where they stand

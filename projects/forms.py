@@ -104,6 +104,18 @@ class ConnectionForm(StyledForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
         help_text="Stored encrypted and never shown again. Empty leaves it as it is.",
     )
+    control_url = forms.CharField(
+        label="Address of log exports",
+        required=False,
+        max_length=500,
+        help_text="Where the control plane has an address of its own. Empty: the base URL.",
+    )
+    auth_header = forms.CharField(
+        label="Header of the key",
+        required=False,
+        max_length=60,
+        help_text="x-portkey-api-key (also if empty), or Authorization: the key is then sent as a bearer token.",
+    )
 
 
 class GoalForm(StyledForm):

@@ -110,13 +110,16 @@ class Membership(models.Model):
         return f"{self.user} in {self.project}: {self.role}"
 
 
+DEFAULT_AUTH_HEADER = "x-portkey-api-key"
+
+
 class Connection(models.Model):
     """Where a project's logs come from and where its model calls go. Empty: the instance's settings."""
 
     project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="connection")
     base_url = models.URLField(max_length=500, blank=True)
     control_url = models.URLField(max_length=500, blank=True, help_text="Address of log exports, where it differs.")
-    auth_header = models.CharField(max_length=60, default="x-portkey-api-key")
+    auth_header = models.CharField(max_length=60, default=DEFAULT_AUTH_HEADER)
     api_key = SecretField(blank=True, default="")
     config = SecretField(
         blank=True, default="", help_text="Portkey config sent with model calls: an id, or JSON, which may hold keys."

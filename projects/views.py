@@ -23,7 +23,7 @@ from projects.forms import (
     SetupForm,
     TokenForm,
 )
-from projects.models import Project, Role, User
+from projects.models import DEFAULT_AUTH_HEADER, Project, Role, User
 
 MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
@@ -72,10 +72,11 @@ def create(request: HttpRequest) -> HttpResponse:
 
 
 def connection(request: HttpRequest, slug: str) -> HttpResponse:
-    """Where calls go: base URL and key."""
+    """Where calls go: addresses, key and its header."""
     project = _owned(request, slug)
     row = project.connection
-    form = ConnectionForm(_given(request), initial={"base_url": row.base_url})
+    now = {name: getattr(row, name) for name in ("base_url", "control_url", "auth_header")}
+    form = ConnectionForm(_given(request), initial=now)
     if request.method == "POST" and form.is_valid():
         try:
             services.connect(
@@ -83,6 +84,8 @@ def connection(request: HttpRequest, slug: str) -> HttpResponse:
                 by=_person(request),
                 base_url=form.cleaned_data["base_url"],
                 api_key=form.cleaned_data["api_key"] or None,
+                control_url=form.cleaned_data["control_url"],
+                auth_header=form.cleaned_data["auth_header"] or DEFAULT_AUTH_HEADER,
             )
         except Invalid as error:
             htmx.refuse(form, error)
@@ -90,10 +93,11 @@ def connection(request: HttpRequest, slug: str) -> HttpResponse:
             return _saved(request, "The connection is saved. Test it before you rely on it.", "projects:settings", slug)
     context = {
         "row": row,
+        "default_auth_header": DEFAULT_AUTH_HEADER,
         "has_key": bool(row.api_key),
         "instance_url": settings.PORTKEY_BASE_URL,
         # the instance's key goes to the instance's address only
-        "instance_key": bool(settings.PORTKEY_API_KEY) and not row.base_url,
+        "instance_key": bool(settings.PORTKEY_API_KEY) and not row.base_url and not row.control_url,
     }
     return _section(request, project, "connection", form=form, **context)
 

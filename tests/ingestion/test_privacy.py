@@ -226,3 +226,16 @@ def test_ids_that_could_be_names_are_hashed_in_hashed_mode_only(make_project: Ca
     assert kept["full"] == kept["redacted"] == (machine, "jane-doe-1975")
     assert kept["hashed"][0] == machine
     assert re.fullmatch("[0-9a-f]{64}", kept["hashed"][1])
+
+
+@pytest.mark.parametrize("mode", ["full", "redacted"])
+@pytest.mark.parametrize("end", [', "cost": -1}', ""], ids=["a whole row", "a row cut off"])
+def test_headers_that_an_export_injects_are_not_set_aside(mode: str, end: str) -> None:
+    sent = {"x-portkey-api-key": "planted-}-secret", "x-portkey-trace-id": 'a " quote'}
+    row = f'{{"id": "log-1", "portkeyHeaders": {json.dumps(sent)}{end}'.encode()
+
+    kept = [privacy.aside_text(row[:cut], mode=mode, own=privacy.Rules()) for cut in (len(row), len(row) - 20, 60)]
+
+    assert not any("secret" in text or "planted" in text for text in kept)
+    assert kept[0].startswith('{"id": "log-1", "portkeyHeaders":{}')
+    assert kept[0].endswith(end)

@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -45,3 +46,23 @@ def test_the_first_person_can_be_made_by_command(db: None, monkeypatch: pytest.M
     call_command("createsuperuser", "--noinput", "--email", "boss@example.com", stdout=StringIO())
 
     assert User.objects.get().is_superuser
+
+
+def test_a_project_is_connected_as_it_is_made(owner: User, tmp_path: Path) -> None:
+    owner.is_superuser = True
+    owner.save()
+    key = tmp_path / "key"
+    key.write_text("pk-secret\n", encoding="utf-8")
+    addresses = ["--base-url", "https://gateway.example.com", "--control-url", "https://control.example.com/api"]
+
+    call_command(
+        "create_project", "Search agent", *addresses, "--auth-header", "Authorization", "--api-key-file", str(key),
+        stdout=StringIO(),
+    )  # fmt: skip
+
+    row = Project.objects.get().connection
+    assert (row.base_url, row.control_url) == ("https://gateway.example.com/v1", "https://control.example.com/api")
+    assert (row.auth_header, row.api_key) == ("Authorization", "pk-secret")
+    with pytest.raises(CommandError, match="header"):
+        call_command("create_project", "Another agent", "--auth-header", "no header")
+    assert Project.objects.count() == 1

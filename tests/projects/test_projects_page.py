@@ -235,3 +235,27 @@ def test_a_pattern_that_cannot_be_used_is_refused_beside_its_field(
 
     assert answer.status_code == 422
     assert b'aria-invalid="true"' in answer.content
+
+
+def test_exports_may_have_an_address_and_a_header_of_their_own(
+    client_of: ClientOf, owner: User, project: Project
+) -> None:
+    client, address = client_of(owner), reverse("projects:settings", args=[project.slug])
+    given = {
+        "base_url": "https://g.example.com",
+        "control_url": "https://c.example.com",
+        "auth_header": "Authorization",
+    }
+
+    client.post(address, given)
+    page = client.get(address).content.decode()
+    project.connection.refresh_from_db()
+    kept = (project.connection.control_url, project.connection.auth_header)
+    refused = client.post(address, {**given, "auth_header": "no header"})
+    client.post(address, {"base_url": "https://g.example.com"})
+    project.connection.refresh_from_db()
+
+    assert kept == ("https://c.example.com/v1", "Authorization")
+    assert "https://c.example.com/v1" in page
+    assert (refused.status_code, b"Expected letters, digits and hyphens" in refused.content) == (422, True)
+    assert (project.connection.control_url, project.connection.auth_header) == ("", "x-portkey-api-key")

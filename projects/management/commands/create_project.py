@@ -1,10 +1,11 @@
 """Create a project from the command line."""
 
 import json
-from argparse import ArgumentParser
+from argparse import ArgumentParser, FileType
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
 
 from agentopt.lib.errors import AgentOptError
 from projects import services
@@ -20,12 +21,22 @@ class Command(BaseCommand):
         parser.add_argument("name", metavar="NAME")
         parser.add_argument("--owner", metavar="EMAIL", help="default: the instance owner")
         parser.add_argument("--privacy", choices=Privacy.values, default=Privacy.FULL.value)
+        parser.add_argument("--base-url", metavar="URL", help="where model calls go; default: PORTKEY_BASE_URL")
+        parser.add_argument("--control-url", metavar="URL", help="address of log exports, where it differs")
+        parser.add_argument("--auth-header", metavar="NAME", help="x-portkey-api-key (default) or Authorization")
+        parser.add_argument("--api-key-file", metavar="FILE", type=FileType(), help="file of the key; - reads it here")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
         owner = _owner(options["owner"])
         try:
-            project = services.create_project(options["name"], owner=owner, privacy=options["privacy"])
+            with transaction.atomic():
+                project = services.create_project(options["name"], owner=owner, privacy=options["privacy"])
+                given = {name: options[name] for name in ("base_url", "control_url", "auth_header") if options[name]}
+                if options["api_key_file"]:
+                    given["api_key"] = options["api_key_file"].read()
+                if given:
+                    services.connect(project, by=owner, **given)
         except AgentOptError as error:
             raise CommandError(" ".join([error.message, *error.fields.values()])) from error
         if options["json"]:
