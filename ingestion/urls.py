@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion.views import logs, removals
+from ingestion.views import analytics, logs, removals
 
 app_name = "ingestion"
 urlpatterns = [
@@ -13,5 +13,8 @@ urlpatterns = [
     path("p/<slug:slug>/settings/removals/", removals.removals, name="removals"),
     path("p/<slug:slug>/settings/removals/<int:pk>/lift/", removals.lift, name="lift-erasure"),
     path("p/<slug:slug>/settings/privacy/try/", removals.try_redaction, name="try-redaction"),
+    path("p/<slug:slug>/analytics/", analytics.analytics, name="analytics"),
+    path("p/<slug:slug>/analytics/views/", analytics.save_view, name="save-view"),
+    path("p/<slug:slug>/analytics/views/<int:pk>/delete/", analytics.delete_view, name="delete-view"),
     path("p/<slug:slug>/settings/test/", logs.test_connection, name="test-connection"),
 ]

@@ -14,8 +14,8 @@ PURE = """
     projects/values.py ingestion/values.py ingestion/privacy.py ingestion/hashing.py ingestion/tally.py
     ingestion/refusals.py ingestion/formats/*.py ingestion/containers/*.py
     ingestion/catalog/pricing.py ingestion/gateway/base.py ingestion/gateway/errors.py ingestion/analytics/requests.py
-    ingestion/clustering.py
-    ingestion/plots.py evaluation/plots.py recommendations/plots.py recommendations/overview_plots.py
+    ingestion/plots.py ingestion/explorer_plots.py evaluation/plots.py recommendations/plots.py
+    recommendations/overview_plots.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
@@ -25,7 +25,7 @@ PURE = """
     agentopt/sandbox/*.py
 """
 HEAVY = ("numpy", "scipy", "pandas", "portkey_ai", "aiohttp", "sklearn", "genai_prices", "pyarrow", "opentelemetry",
-         "google", "threadpoolctl")  # fmt: skip
+         "google")  # fmt: skip
 
 
 def tracked(*patterns: str) -> list[Path]:

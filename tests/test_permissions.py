@@ -103,6 +103,9 @@ GET    ingestion:logs        project     in       in       in       hidden   sig
 GET    ingestion:log         project,0   in       in       in       hidden   sign-in  sign-in
 GET    ingestion:sync-state  project     in       in       in       hidden   sign-in  sign-in
 POST   ingestion:sync        project     in       in       refused  hidden   sign-in  sign-in
+GET    ingestion:analytics   project     in       in       in       hidden   sign-in  sign-in
+POST   ingestion:save-view   project     in       in       refused  hidden   sign-in  sign-in
+POST   ingestion:delete-view project,0   in       in       refused  hidden   sign-in  sign-in
 POST   ingestion:test-connection project in       refused  refused  hidden   sign-in  sign-in
 
 GET    evaluation:list       project     in       in       in       hidden   sign-in  sign-in

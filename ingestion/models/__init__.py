@@ -5,6 +5,7 @@ from ingestion.models.logs import Batch, LogBody, LogRecord, LogRecordQuerySet, 
 from ingestion.models.privacy import Removal, RemovedBody
 from ingestion.models.rollups import DirtyHour, Rollup, RollupState
 from ingestion.models.usecases import UseCase, UseCaseAssignment, UseCaseFit
+from ingestion.models.views import SavedView
 
 __all__ = [
     "Batch",
@@ -19,6 +20,7 @@ __all__ = [
     "RemovedBody",
     "Rollup",
     "RollupState",
+    "SavedView",
     "SetAside",
     "SyncRun",
     "Trace",
