@@ -1,7 +1,7 @@
 """Find what is stored of one person by a metadata key such as the user id, in whichever form its mode left it."""
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection
@@ -129,7 +129,24 @@ def replace_values(removal: Removal, records: "QuerySet[LogRecord]") -> tuple[in
     return len(rows), n_calls
 
 
-def preview(project: Project, asked: Asked) -> Preview:
+@dataclass(frozen=True)
+class Plan:
+    """What an erasure will touch beside metadata and bodies; looked up before the database is locked for it."""
+
+    preview: Preview
+    asides: Sequence[int]
+    ids: Mapping[int, str]
+    traces: Mapping[int, str]
+
+
+def plan(project: Project, asked: Asked) -> Plan:
+    """Look up all that holds the value, without changing it."""
+    asides, ids, traces = _asides(project, asked), _ids(project, asked), _traces(project, asked)
+    counted = preview(project, asked, n_asides=len(asides), n_ids=len(ids) + len(traces))
+    return Plan(counted, asides, ids, traces)
+
+
+def preview(project: Project, asked: Asked, *, n_asides: int | None = None, n_ids: int | None = None) -> Preview:
     """Count what an erasure would change, without changing it."""
     found = _forms(project, asked.key, value_hash(project, asked.value))
     holding = _holding(project, asked.key, found) if found else []
@@ -144,23 +161,34 @@ def preview(project: Project, asked: Asked) -> Preview:
         firsts = LogRecord.objects.filter(pk__in=part, version=1).values_list("pk", flat=True)
         calls += sum(pk in theirs for pk in firsts)
         others += sum(pk not in theirs for pk in firsts)
-    asides = sum(1 for _ in _asides(project, asked))
-    ids = len(_ids(project, asked)) + len(_traces(project, asked))
-    return Preview(calls, others, len(mine), bodies, asides, ids)
+    if n_asides is None:
+        n_asides = len(_asides(project, asked))
+    if n_ids is None:
+        n_ids = len(_ids(project, asked)) + len(_traces(project, asked))
+    return Preview(calls, others, len(mine), bodies, n_asides, n_ids)
 
 
 # ------------------------------------------------------------------------------------------------ beside metadata
-def empty_asides(project: Project, asked: Asked) -> int:
-    """Take the text of rows set aside that hold the value."""
-    pks = list(_asides(project, asked))
+def carry_out(project: Project, asked: Asked, planned: Plan) -> int:
+    """Take the text of rows set aside, and put keyed hashes in the place of ids, which still tell calls apart.
+
+    Runs while the door is open; returns how many rows set aside lost their text.
+    """
+    hasher = Hasher(project.hash_key)
+    for pk, name in planned.ids.items():
+        LogRecord.objects.filter(pk=pk).update(source_id=hasher.erased(name))
+    for pk, name in planned.traces.items():
+        project.traces.filter(pk=pk).update(key=hasher.erased(name))
+    # with those that came since: no later step knows the value
+    pks = [*planned.asides, *_asides(project, asked, after=max(planned.asides, default=0))]
     for start in range(0, len(pks), 500):
         project.set_aside.filter(pk__in=pks[start : start + 500]).update(raw="")
     return len(pks)
 
 
-def _asides(project: Project, asked: Asked) -> Sequence[int]:
-    rows = SetAside.objects.filter(project=project).exclude(raw="").values_list("pk", "raw")
-    return [pk for pk, raw in rows.iterator() if _mentions(_plain(raw), asked)]
+def _asides(project: Project, asked: Asked, *, after: int = 0) -> list[int]:
+    rows = SetAside.objects.filter(project=project, pk__gt=after).exclude(raw="").values_list("pk", "raw")
+    return [pk for pk, raw in rows.order_by("pk").iterator() if _mentions(_plain(raw), asked)]
 
 
 def _plain(raw: str) -> str:
@@ -188,15 +216,3 @@ def _traces(project: Project, asked: Asked) -> dict[int, str]:
         return {}
     rows = project.traces.filter(key__icontains=asked.value)
     return {pk: name for pk, name in rows.values_list("pk", "key") if _mentions(name, asked)}
-
-
-def replace_ids(project: Project, asked: Asked) -> None:
-    """Put keyed hashes in the place of ids that hold the value; they still tell calls and conversations apart."""
-    for pk, name in _ids(project, asked).items():
-        LogRecord.objects.filter(pk=pk).update(source_id=_erased(project, name))
-    for pk, name in _traces(project, asked).items():
-        project.traces.filter(pk=pk).update(key=_erased(project, name))
-
-
-def _erased(project: Project, text: str) -> str:
-    return Hasher(project.hash_key).erased(text)

@@ -130,11 +130,12 @@ def open_erasure(project: Project, asked: erasure.Asked, *, by: User | None) -> 
         Invalid: no key, or no value, or one that is too long.
         NotFound: nothing of this project holds the value.
     """
+    planned = erasure.plan(project, asked)
+    found = planned.preview
+    if not found.calls and not found.set_aside and not found.ids:
+        raise NotFound("Nothing of this project holds that value under that key, as far as it can be told.")
     with door():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # the store reads what stands under it
-        found = erasure.preview(project, asked)
-        if not found.calls and not found.set_aside and not found.ids:
-            raise NotFound("Nothing of this project holds that value under that key, as far as it can be told.")
         removal = Removal.objects.create(
             project=project,
             kind=Removal.Kind.ERASURE,
@@ -142,9 +143,8 @@ def open_erasure(project: Project, asked: erasure.Asked, *, by: User | None) -> 
             key=asked.key,
             value_hash=erasure.value_hash(project, asked.value),
             other_keys=sorted(set(asked.other_keys) - {asked.key}),
-            set_aside=erasure.empty_asides(project, asked),
+            set_aside=erasure.carry_out(project, asked, planned),
         )
-        erasure.replace_ids(project, asked)
         told = {"key": asked.key, "value_hash": removal.value_hash, "other_keys": removal.other_keys}
         counts = {"calls": found.calls, "bodies": found.bodies, "set_aside": found.set_aside, "ids": found.ids}
         audit.record(project, by, "person.erase", f"removal {removal.pk}", after={**told, **counts})
