@@ -1,35 +1,25 @@
-"""What a call cost, line by line: tokens times the price of its day."""
+"""What a call cost, line by line: tokens times the price of its day, beside what its source says."""
 
 from dataclasses import dataclass
 from datetime import date
 
-from agentopt.lib import money
-from ingestion.catalog import offers
+from ingestion.catalog import offers, pricing
 from ingestion.models import LogRecord
+from ingestion.values import Usage
 from projects.models import Project
-
-
-@dataclass(frozen=True)
-class Line:
-    """Tokens of one kind at their price; prices are nano-dollars per million tokens."""
-
-    kind: str
-    tokens: int
-    price_nanousd: int
-    cost_nanousd: int
 
 
 @dataclass(frozen=True)
 class Receipt:
     """The lines of one call and the day from which their price was valid."""
 
-    lines: tuple[Line, ...]
+    lines: tuple[pricing.Line, ...]
     valid_from: date
 
 
 def receipt(project: Project, record: LogRecord) -> Receipt | None:
     """How the cost of a call came about; None where it is the source's, or unknown."""
-    if not record.cost_is_ours or record.input_tokens is None or record.output_tokens is None:
+    if not record.cost_is_ours:
         return None
     offer = offers.find(project, record.provider, record.model)
     dated = [] if offer is None else offers.dated_prices(offer)
@@ -37,15 +27,23 @@ def receipt(project: Project, record: LogRecord) -> Receipt | None:
     if not valid:
         return None
     since, price = max(valid, key=lambda entry: entry[0])
-    cached = min(record.cached_tokens or 0, record.input_tokens)
-    cached_price = price.input_nanousd if price.cached_input_nanousd is None else price.cached_input_nanousd
-    kinds = [
-        ("In", record.input_tokens - cached, price.input_nanousd),
-        ("In, cached", cached, cached_price),
-        ("Out", record.output_tokens, price.output_nanousd),
-    ]
-    lines = tuple(
-        Line(kind, tokens, each, money.token_cost_nanousd(tokens, each)) for kind, tokens, each in kinds if tokens
-    )
+    found = pricing.lines(usage_of(record), price)
     # a price added later must not explain a cost that was computed before it
-    return Receipt(lines, since) if sum(line.cost_nanousd for line in lines) == record.cost_nanousd else None
+    explains = found is not None and sum(line.cost_nanousd for line in found) == record.cost_nanousd
+    return Receipt(found, since) if found is not None and explains else None
+
+
+def usage_of(record: LogRecord) -> Usage:
+    """The tokens of a stored call."""
+    return Usage(
+        record.input_tokens,
+        record.output_tokens,
+        record.cached_tokens,
+        record.cache_write_tokens,
+        record.reasoning_tokens,
+    )
+
+
+def deviation(record: LogRecord) -> float | None:
+    """How far our own figure lies above the source's, as a share of it; None where there are not both."""
+    return pricing.deviation(record.cost_nanousd, record.source_cost_nanousd) if record.cost_is_ours else None

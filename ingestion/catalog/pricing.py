@@ -1,27 +1,75 @@
 """Usage and price to nano-dollars."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import date
 
 from agentopt.lib import money
 from ingestion.values import Price, Usage
 
 
+@dataclass(frozen=True)
+class Line:
+    """Tokens of one kind at their price; prices are nano-dollars per million tokens."""
+
+    kind: str
+    tokens: int
+    price_nanousd: int
+    cost_nanousd: int
+
+
+def lines(usage: Usage, price: Price) -> tuple[Line, ...] | None:
+    """What a call costs, kind by kind; None where its input or output tokens are unknown.
+
+    Cached, cache-written and reasoning tokens stand apart from the rest of what they are part of; where the source does
+    not tell them, they count as the rest. Without a price of their own cached tokens cost what others do. Tokens
+    written to a cache have none in our prices: they cost what input does, which is too little where a provider asks
+    more for them. Reasoning is paid as output.
+    """
+    found = _parts(usage, price)
+    if found is None:
+        return None
+    return tuple(
+        Line(kind, tokens, each, money.token_cost_nanousd(tokens, each)) for kind, tokens, each in found if tokens
+    )
+
+
 def cost_nanousd(usage: Usage, price: Price) -> int | None:
     """What a call costs at a price; None where a token count is unknown.
 
-    Unknown cached tokens count as none cached: the cost is then an upper bound. The three parts are rounded half up
-    to a nano-dollar, one by one, so sums do not depend on order.
+    The sum of `lines`, each rounded half up to a nano-dollar: sums do not depend on order, and a receipt adds up.
     """
+    found = _parts(usage, price)
+    if found is None:
+        return None
+    return sum(money.token_cost_nanousd(tokens, each) for _, tokens, each in found if tokens)
+
+
+def _parts(usage: Usage, price: Price) -> tuple[tuple[str, int, int], ...] | None:
+    """Kind, tokens and price of each part, also of those without tokens."""
     if usage.input_tokens is None or usage.output_tokens is None:
         return None
     cached = min(usage.cached_tokens or 0, usage.input_tokens)
+    written = min(usage.cache_write_tokens or 0, usage.input_tokens - cached)
+    reasoning = min(usage.reasoning_tokens or 0, usage.output_tokens)
     cached_price = price.input_nanousd if price.cached_input_nanousd is None else price.cached_input_nanousd
     return (
-        money.token_cost_nanousd(usage.input_tokens - cached, price.input_nanousd)
-        + money.token_cost_nanousd(cached, cached_price)
-        + money.token_cost_nanousd(usage.output_tokens, price.output_nanousd)
+        ("In", usage.input_tokens - cached - written, price.input_nanousd),
+        ("In, cached", cached, cached_price),
+        ("In, written to cache", written, price.input_nanousd),
+        ("Out", usage.output_tokens - reasoning, price.output_nanousd),
+        ("Out, reasoning", reasoning, price.output_nanousd),
     )
+
+
+def deviation(cost_nanousd: int | None, source_nanousd: int | None) -> float | None:
+    """How far our cost lies above the source's own, as a share of it; None where one is unknown.
+
+    0 from a source means that it has no price, so nothing can be compared with it.
+    """
+    if cost_nanousd is None or not source_nanousd:
+        return None
+    return (cost_nanousd - source_nanousd) / source_nanousd
 
 
 def in_force(prices: Iterable[tuple[date, Price]], day: date) -> Price | None:

@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from agentopt.lib.money import usd
+from ingestion import receipts
 from ingestion.formats.detection import READERS
 
 _Out = serializers.Serializer[Any]
@@ -117,9 +118,12 @@ class LogDetailOut(_Out):
     input_tokens = serializers.IntegerField(source="record.input_tokens", allow_null=True)
     output_tokens = serializers.IntegerField(source="record.output_tokens", allow_null=True)
     cached_tokens = serializers.IntegerField(source="record.cached_tokens", allow_null=True)
+    cache_write_tokens = serializers.IntegerField(source="record.cache_write_tokens", allow_null=True)
+    reasoning_tokens = serializers.IntegerField(source="record.reasoning_tokens", allow_null=True)
     cost_usd = serializers.SerializerMethodField()
     cost_is_ours = serializers.BooleanField(source="record.cost_is_ours", help_text="computed from tokens and a price")
     source_cost_usd = serializers.SerializerMethodField()
+    cost_deviation = serializers.SerializerMethodField(help_text="ours above the source's, as a share of it")
     latency_s = serializers.SerializerMethodField()
     obstacle = serializers.CharField(source="record.obstacle")
     metadata = serializers.DictField(source="record.metadata", child=serializers.CharField())
@@ -139,6 +143,10 @@ class LogDetailOut(_Out):
     @extend_schema_field({"type": "number", "nullable": True})
     def get_source_cost_usd(self, detail: Any) -> float | None:
         return usd_number(detail.record.source_cost_nanousd)
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_cost_deviation(self, detail: Any) -> float | None:
+        return receipts.deviation(detail.record)
 
     @extend_schema_field({"type": "number", "nullable": True})
     def get_latency_s(self, detail: Any) -> float | None:

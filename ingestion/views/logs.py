@@ -90,6 +90,7 @@ def log(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
         "detail": found,
         "record": found.record,
         "receipt": receipts.receipt(project, found.record),
+        "deviation": receipts.deviation(found.record),
         "beside": htmx.wants_part(request),
         "simulated": found.record.batch.simulated,
         "colors": charts.series(selectors.models_seen(project)),

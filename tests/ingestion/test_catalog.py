@@ -5,6 +5,8 @@ from datetime import date
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from agentopt.lib.errors import Conflict, Invalid
 from ingestion.catalog import loader, offers, pricing, public
@@ -35,6 +37,40 @@ def test_a_cost_is_tokens_times_price_with_cached_tokens_apart() -> None:
 
 def test_without_a_cached_price_cached_tokens_cost_what_others_do() -> None:
     assert pricing.cost_nanousd(Usage(1000, 0, 400), PriceValue(150_000_000, 0)) == 150_000
+
+
+def test_tokens_written_to_a_cache_and_spent_on_reasoning_stand_apart() -> None:
+    found = pricing.lines(Usage(1000, 50, 400, 100, 20), MINI)
+
+    # by hand: 500 × $0.15, 400 × $0.075, 100 × $0.15, 30 × $0.60, 20 × $0.60, per million
+    assert found is not None
+    assert [(line.kind, line.tokens, line.cost_nanousd) for line in found] == [
+        ("In", 500, 75_000), ("In, cached", 400, 30_000), ("In, written to cache", 100, 15_000),
+        ("Out", 30, 18_000), ("Out, reasoning", 20, 12_000),
+    ]  # fmt: skip
+
+
+@given(
+    counts=st.tuples(*[st.integers(0, 10**6)] * 2, *[st.none() | st.integers(0, 2 * 10**6)] * 3),
+    rates=st.tuples(*[st.integers(0, 10**11)] * 2, st.none() | st.integers(0, 10**11)),
+)
+def test_a_receipt_adds_up_to_the_cost_whatever_a_source_says(
+    counts: tuple[int, int, int | None, int | None, int | None], rates: tuple[int, int, int | None]
+) -> None:
+    usage, price = Usage(*counts), PriceValue(*rates)
+
+    found = pricing.lines(usage, price)
+
+    assert found is not None
+    assert sum(line.cost_nanousd for line in found) == pricing.cost_nanousd(usage, price)
+    assert sum(line.tokens for line in found) == counts[0] + counts[1]
+    assert all(line.tokens > 0 for line in found)
+
+
+def test_our_cost_deviates_by_a_share_of_the_source_s() -> None:
+    assert pricing.deviation(103, 100) == pytest.approx(0.03)
+    assert pricing.deviation(50, 100) == -0.5
+    assert [pricing.deviation(*pair) for pair in ((None, 100), (100, None), (100, 0))] == [None] * 3
 
 
 @pytest.mark.parametrize("usage", [Usage(None, 5), Usage(5, None), Usage(None, None)])

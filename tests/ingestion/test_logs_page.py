@@ -12,6 +12,7 @@ from ingestion import receipts, services
 from ingestion.models import ModelOffer, SyncRun
 from projects.models import Job, Project, User
 from tests.evaluation import studies
+from tests.ingestion.conftest import portkey_row
 
 ClientOf = Callable[[User], Client]
 
@@ -123,6 +124,27 @@ def test_a_receipt_multiplies_tokens_by_the_price_of_the_day(project: Project) -
     assert found is not None
     assert [(line.kind, line.cost_nanousd) for line in found.lines] == [("In", 6_045_000), ("Out", 2_740_000)]
     assert found.valid_from == date(2026, 1, 1)
+
+
+def test_one_call_tells_ours_beside_the_source_s_own_cost(client_of: ClientOf, reader: User, project: Project) -> None:
+    offer = ModelOffer.objects.create(project=project, provider="openai", model="gpt-4o-mini", name="gpt-4o-mini")
+    offer.prices.create(
+        valid_from=date(2026, 1, 1), input_nanousd=nanousd("0.15"), output_nanousd=nanousd("0.60"), source="test"
+    )
+    row = portkey_row(cost=0.02)
+    row["response"]["usage"] |= {"completion_tokens_details": {"reasoning_tokens": 20}}
+    services.push(project, [row])
+    pk = project.logs.get().pk
+
+    page = client_of(reader).get(address(project, pk)).content.decode()
+    told = client_of(reader).get(f"/api/v1/logs/{project.slug}/{pk}").json()
+
+    # by hand: 1000 × $0.15 + 50 × $0.60 per million = $0.00018; the source says 0.02 cents = $0.0002: 10 % more
+    assert (told["cost_usd"], told["source_cost_usd"]) == (0.00018, 0.0002)
+    assert told["cost_deviation"] == pytest.approx(-0.1)
+    assert (told["reasoning_tokens"], told["cache_write_tokens"]) == (20, None)
+    assert "Out, reasoning" in page
+    assert "ours deviates by \u221210.0" in page
 
 
 def test_the_page_follows_a_pull_and_shows_itself_anew_when_it_ends(
