@@ -294,8 +294,8 @@ def _answer(
     return Answer(
         text=text,
         tool_calls=tuple(call for call in calls if isinstance(call, Mapping)) if isinstance(calls, list) else (),
-        finish_reason=finish[:FINISH_LIMIT] if isinstance(finish, str) else "",
-        model=body["model"][:MODEL_LIMIT] if isinstance(body.get("model"), str) else "",
+        finish_reason=fields.storable(finish)[:FINISH_LIMIT] if isinstance(finish, str) else "",
+        model=fields.storable(body["model"])[:MODEL_LIMIT] if isinstance(body.get("model"), str) else "",
         refusal=declined,
         usage=usage_of(body.get("usage")),
         streamed=streamed,

@@ -85,13 +85,13 @@ def join(told: Told, request: bodies.Request, response_raw: msgspec.Raw) -> RawR
 
 def _usage(read: Usage, told: Usage) -> Usage:
     """The provider's own counts where the answer has them, else the source's."""
-    return Usage(
-        told.input_tokens if read.input_tokens is None else read.input_tokens,
-        told.output_tokens if read.output_tokens is None else read.output_tokens,
-        told.cached_tokens if read.cached_tokens is None else read.cached_tokens,
-        told.cache_write_tokens if read.cache_write_tokens is None else read.cache_write_tokens,
-        told.reasoning_tokens if read.reasoning_tokens is None else read.reasoning_tokens,
-    )
+    given = told.input_tokens if read.input_tokens is None else read.input_tokens
+    said = told.output_tokens if read.output_tokens is None else read.output_tokens
+    cached = told.cached_tokens if read.cached_tokens is None else read.cached_tokens
+    written = told.cache_write_tokens if read.cache_write_tokens is None else read.cache_write_tokens
+    thought = told.reasoning_tokens if read.reasoning_tokens is None else read.reasoning_tokens
+    at_most = bodies.at_most
+    return Usage(given, said, at_most(cached, given), at_most(written, given), at_most(thought, said))
 
 
 def _succeeded(told: Told, answer: bodies.Answer) -> bool:
