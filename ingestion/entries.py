@@ -74,7 +74,15 @@ def told(source: Source, line: int, raw: bytes) -> list[Told] | values.RowAside:
     latest = source.now + CLOCK_SKEW
     if any(record.occurred_at is not None and record.occurred_at > latest for record in records):
         return values.RowAside(line, "absurd_time", "The time lies in the future.")
+    if len(records) > 1 and not any(record.source_id or record.trace_key for record in records):
+        records = _together(source, records)
     return [_named(source, record) for record in records]
+
+
+def _together(source: Source, records: Sequence[values.RawRecord]) -> list[values.RawRecord]:
+    """Calls of one conversation that has no id: the last one tells all of it."""
+    name = GENERATED_ID + source.hasher.keyed(source.hasher.pair(records[-1].request, records[-1].response))[:40]
+    return [replace(record, trace_key=name) for record in records]
 
 
 def _named(source: Source, record: values.RawRecord) -> Told:

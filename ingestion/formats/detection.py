@@ -29,9 +29,9 @@ _SIGNS = {
     "openai": "custom_id body latency_ms latency_s duration_ms cost_usd conversation_id session_id",
     "langfuse": """traceId startTime endTime completionStartTime modelParameters usageDetails costDetails promptName
         parentObservationId promptVersion statusMessage timeToFirstToken calculatedTotalCost providedModelName htmlPath
-        observationId dataType trace_id start_time end_time completion_start_time model_parameters usage_details
-        cost_details parent_observation_id prompt_name prompt_version status_message time_to_first_token
-        provided_model_name total_cost observation_id data_type level observations bookmarked""",
+        observationId dataType completion_start_time model_parameters usage_details cost_details project_id
+        parent_observation_id prompt_name prompt_version status_message time_to_first_token
+        provided_model_name total_cost observation_id data_type observations bookmarked""",
     "helicone": """request_id request_created_at request_body response_body response_id response_created_at
         response_status request_path request_user_id request_properties request_model response_model model_override
         helicone_user delay_ms signed_body_url prompt_cache_read_tokens cache_reference_id costUSD target_url""",
@@ -58,7 +58,7 @@ def detect(first_lines: Sequence[bytes]) -> str:
         # only these two keep bodies there; without any sign the plain form is meant
         plain = "table" if any(_is_text(row.get("request")) for row in rows) else "openai"
         return "portkey" if signs["portkey"] > signs["openai"] else plain
-    best = max(signs, key=lambda name: signs[name])
+    best = max((name for name in signs if name != "openai"), key=lambda name: signs[name])
     told = {table.field_of(key) for key in seen}
     if signs[best] and not (signs[best] == 1 and told & table.ASKED and told & table.SAID):
         return best

@@ -92,6 +92,15 @@ FOUND: dict[str, dict[str, Any]] = {
     "bodies as text": {"request": '{"messages": []}', "response": "x", "team": "a"},
     "messages beside an answer": {"messages": "[]", "answer": "x", "model": "m"},
     "question and answer": {"question": "x", "answer": "y"},
+    "names that others have too": {
+        "trace_id": "t",
+        "start_time": 1,
+        "end_time": 2,
+        "prompt": "x",
+        "output": "y",
+        "model": "m",
+    },
+    "latency of a session": {"session_id": "s", "latency_ms": 5, "prompt": "x", "answer": "y"},
     "tokens of models": {"model": "m", "output_tokens": 1},
 }
 
