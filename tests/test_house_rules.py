@@ -14,6 +14,7 @@ PURE = """
     projects/values.py ingestion/values.py ingestion/privacy.py ingestion/hashing.py ingestion/tally.py
     ingestion/refusals.py ingestion/formats/*.py ingestion/containers/*.py
     ingestion/catalog/pricing.py ingestion/gateway/base.py ingestion/gateway/errors.py ingestion/analytics/requests.py
+    ingestion/sketches.py ingestion/cubes.py ingestion/cube_parts.py ingestion/grouped.py
     ingestion/plots.py ingestion/explorer_plots.py evaluation/plots.py recommendations/plots.py
     recommendations/overview_plots.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py

@@ -13,7 +13,6 @@ class Migration(migrations.Migration):
                 ('project', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='rollup_state', serialize=False, to='projects.project')),
                 ('form', models.PositiveSmallIntegerField(help_text='of the packed parts; another form is made anew')),
                 ('watermark', models.PositiveIntegerField(default=0, help_text='every batch up to this number is in them')),
-                ('reached', models.BigIntegerField(default=0, help_text='calls up to this id have had their older versions marked')),
                 ('seconds', models.FloatField(default=0.0, help_text='that the last refresh took')),
                 ('refreshed_at', models.DateTimeField(null=True)),
             ],

@@ -7,7 +7,7 @@ from projects.models import Project
 
 
 class Rollup(models.Model):
-    """One part of the figures of one day of a project, by group; packed by `ingestion.tallies`.
+    """One part of the figures of one day of a project, by group; packed by `ingestion.cubes`.
 
     The tier tells how fine the groups are: by hour of the day, or the whole day. Computed from the newest versions of
     the calls alone, so it may be thrown away and is the same bytes when made again.
@@ -36,7 +36,6 @@ class RollupState(models.Model):
     project = models.OneToOneField(Project, on_delete=models.CASCADE, primary_key=True, related_name="rollup_state")
     form = models.PositiveSmallIntegerField(help_text="of the packed parts; another form is made anew")
     watermark = models.PositiveIntegerField(default=0, help_text="every batch up to this number is in them")
-    reached = models.BigIntegerField(default=0, help_text="calls up to this id have had their older versions marked")
     seconds = models.FloatField(default=0.0, help_text="that the last refresh took")
     refreshed_at = models.DateTimeField(null=True)
 
