@@ -187,13 +187,18 @@ def _may_be_call(raw: msgspec.Raw) -> bool:
 
 def is_call(attributes: Mapping[str, Any]) -> bool:
     """Whether the attributes of a span are those of a model call; only texts among their values are looked at."""
-    kind = attributes.get("openinference.span.kind")
+    kind = _word(attributes, "openinference.span.kind")
     if kind:
-        return str(kind).upper() == "LLM"
-    operation = attributes.get("gen_ai.operation.name") or attributes.get("llm.request.type")
+        return kind == "llm"
+    operation = _word(attributes, "gen_ai.operation.name") or _word(attributes, "llm.request.type")
     if operation:
-        return str(operation).lower() in _OPERATIONS
-    return not attributes.get("traceloop.span.kind") and any(name in attributes for name in _MODELS)
+        return operation in _OPERATIONS
+    return not _word(attributes, "traceloop.span.kind") and any(name in attributes for name in _MODELS)
+
+
+def _word(attributes: Mapping[str, Any], name: str) -> str:
+    found = attributes.get(name)
+    return found.lower() if isinstance(found, str) else ""
 
 
 def read(line: bytes) -> list[RawRecord]:
@@ -204,14 +209,19 @@ def read(line: bytes) -> list[RawRecord]:
     """
     out = []
     for resource, _scope, raw in _spans(_request(line)):
-        if not _may_be_call(raw):
-            continue
-        sender = fields.decode(resource or b"{}", Resource | None)  # type: ignore[arg-type]
+        span = fields.decode(bytes(raw), Span)
         try:
-            out.append(_record(fields.decode(bytes(raw), Span), flat(sender.attributes if sender else None)))
+            attributes = flat(span.attributes)
+            if is_call(attributes):
+                out.append(_record(span, attributes, sender=_sender(resource)))
         except RecursionError:
             raise fields.Unreadable("too_deep", "The values of an attribute are nested too deeply.") from None
     return out
+
+
+def _sender(raw: bytes) -> dict[str, Any]:
+    found = fields.decode(raw, Resource) if raw not in (b"", b"null") else Resource()
+    return flat(found.attributes)
 
 
 def flat(pairs: list[KeyValue] | None) -> dict[str, Any]:
@@ -235,11 +245,11 @@ def _value(found: AnyValue | None) -> Any:
     return None
 
 
-def _record(span: Span, sender: Mapping[str, Any]) -> RawRecord:
+def _record(span: Span, attributes: dict[str, Any], *, sender: Mapping[str, Any]) -> RawRecord:
     events = [
         spans.Event(one.name, flat(one.attributes), _nanoseconds(one.time_unix_nano)) for one in span.events or ()
     ]
-    attributes = spans.with_details(flat(span.attributes), events)
+    attributes = spans.with_details(attributes, events)
     spoken = spans.rebuild(attributes, events, dropped=span.dropped_attributes_count + span.dropped_events_count > 0)
     record = calls.build(_told(span, attributes, events, sender), spoken.request, spoken.response)
     reasons = spans.listed(attributes.get("gen_ai.response.finish_reasons"))

@@ -71,7 +71,11 @@ class _Broken(Exception):
 # ------------------------------------------------------------------------------------------------ single values
 def first(attributes: Mapping[str, Any], *names: str) -> Any:
     """The first attribute of these names that tells anything."""
-    return next((found for name in names if (found := attributes.get(name)) is not None and found != ""), None)
+    for name in names:  # asked thirty times a span: a loop takes half the time of a generator
+        found = attributes.get(name)
+        if found is not None and found != "":
+            return found
+    return None
 
 
 def listed(found: Any) -> list[Any]:
