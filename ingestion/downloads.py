@@ -87,8 +87,9 @@ def _start(path: Path, mark: Path, at: transfer.Transfer) -> None:
 
 
 def lines(exports: LogExports, run: SyncRun) -> Iterator[bytes]:
-    """Lines of a fetched export; straight from the gateway where its file may not lie on disk."""
-    return transfer.lines(_stored(_path(run))) if keeps_files(run) else exports.lines(run.export_id)
+    """Lines of a fetched export; straight from the gateway where its file may not lie on disk, or was swept."""
+    path = _path(run)
+    return transfer.lines(_stored(path)) if keeps_files(run) and path.exists() else exports.lines(run.export_id)
 
 
 def _stored(path: Path) -> Iterator[bytes]:

@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ingestion import retention, sync
+from ingestion import downloads, retention, sync
 from ingestion.gateway import open_gateway
 from projects import jobs
 from projects.models import Job
@@ -37,6 +37,7 @@ def pull_logs(job: Job, beat: jobs.Beat) -> bool:
 @jobs.slice_of("retention")
 def remove_bodies(job: Job, beat: jobs.Beat) -> bool:
     """Remove bodies. Its subject is a Removal; without one, what the project's own setting says is due."""
+    downloads.sweep()  # files of exports hold bodies too, and a project may never pull again
     if job.subject_id is None:
         due = retention.open_due(job.project, now=timezone.now())
         if due is None:

@@ -218,6 +218,17 @@ def test_files_that_nobody_goes_on_with_are_swept(project: Project) -> None:
     assert held_files() == []
 
 
+def test_a_file_that_was_swept_while_it_was_needed_comes_from_the_gateway(project: Project) -> None:
+    def sweep(**said: Any) -> None:
+        if "fetching" in said.get("message", ""):
+            shutil.rmtree(Path(settings.DATA_DIR) / "exports", ignore_errors=True)
+
+    with serving(storing(from_the_asked_place)) as fake:
+        result = pull(connect(project, fake.url), beat=sweep)
+
+    assert (result.added, ids(project)) == (400, EXPECTED)
+
+
 def test_the_file_and_its_folder_are_for_us_alone(project: Project) -> None:
     modes: set[int] = set()
 
