@@ -35,7 +35,7 @@ def unpack(packed: bytes) -> str:
     if way != ZSTD:
         raise ValueError("not a packed text")
     try:
-        return bytes(_decompressor().decompress(rest)).decode()
+        return bytes(_decompressor().decompress(rest, allow_extra_data=False)).decode()
     except _zstd().ZstdError as error:
         raise ValueError("a damaged packed text") from error
 
