@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -19,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_span_id, format_trace_id
 
-from ingestion import otlp, store
+from ingestion import otlp, services, store
 from projects import tokens
 from projects.models import Project, User
 from tests.ingestion.formats import spans
@@ -212,3 +213,19 @@ def test_both_encodings_of_a_request_become_the_same_rows(sender: Client) -> Non
     answer = send(sender, spans.line(written, resource=resource))
 
     assert answer["X-Agentopt-Spans"] == "added=0 already-there=1 set-aside=0 ignored=0"
+
+
+def test_what_a_collector_wrote_to_a_file_imports_beside_what_was_sent(
+    sender: Client, project: Project, tmp_path: Path
+) -> None:
+    other = span(CHAT, spanId="00000000000000ff")
+    path = tmp_path / "traces.jsonl"
+    path.write_bytes(
+        b"\n".join([spans.line(span(CHAT), other), spans.line(span({"http.method": "GET"}, spanId="00000000000000fe"))])
+    )
+    send(sender, spans.line(span(CHAT)))
+
+    found = services.import_file(project, path)
+
+    assert (found.added, found.already_there, found.set_aside) == (1, 1, 0)
+    assert project.batches.latest("pk").format == "otlp"
