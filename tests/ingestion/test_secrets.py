@@ -25,10 +25,10 @@ from agentopt.lib.logs import JsonFormatter
 from ingestion import services, sync
 from ingestion.gateway import patience
 from ingestion.models import LogRecord, SetAside
-from projects import jobs
+from projects import jobs, tokens
 from projects.models import Job, Privacy, Project, User
 from tests.ingestion.conftest import portkey_row
-from tests.ingestion.formats import test_helicone, test_langfuse, test_litellm
+from tests.ingestion.formats import spans, test_helicone, test_langfuse, test_litellm
 from tests.ingestion.gateway.fake import Handler, serving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -176,6 +176,25 @@ def csv_with(secrets: Secrets) -> bytes:
     return out.getvalue().encode()
 
 
+def otlp_with(secrets: Secrets) -> bytes:
+    """Spans with the secrets in what was said, in attributes, in names and in what cannot be read."""
+    said = json.dumps([{"role": "user", "parts": [{"type": "text", "content": secrets.text}]}])
+    chat = {
+        "gen_ai.operation.name": "chat", "gen_ai.request.model": "m", "gen_ai.input.messages": said,
+        "gen_ai.output.messages": said.replace("user", "assistant"), "user.id": secrets.text,
+        "gen_ai.conversation.id": secrets.known["own"], "error.type": secrets.known["e-mail"],
+    }  # fmt: skip
+    event = ("gen_ai.user.message", {"content": secrets.text})
+    good = spans.span(chat, event, name=f"chat {secrets.text}", status={"code": 2, "message": secrets.text})
+    bad = spans.span({**chat, "gen_ai.usage.input_tokens": secrets.text}, event, spanId="00000000000000ff")
+    return spans.line(good, bad, secrets.text, resource={"service.name": secrets.text, "host.name": secrets.spoken})
+
+
+def client_with_token(project: Project) -> Client:
+    token = tokens.issue("exporter", project=project, scopes=["ingest"], by=None).plain
+    return Client(headers={"authorization": f"Bearer {token}"})
+
+
 def take_in(project: Project, client: Client, secrets: Secrets, folder: Path) -> None:
     """By file, by push, and by a sync from a gateway."""
     rows = rows_with(secrets)
@@ -197,6 +216,8 @@ def take_in(project: Project, client: Client, secrets: Secrets, folder: Path) ->
         content_type="application/json", headers={"Idempotency-Key": "planted"},
     )  # fmt: skip
     assert pushed.status_code == 200, pushed.content[:300]
+    traced = client_with_token(project).post("/otlp/v1/traces", otlp_with(secrets), content_type="application/json")
+    assert traced.status_code == 200, traced.content[:300]
     with serving(exporting([line.replace(b'"id": "', b'"id": "pulled ') for line in lines])) as gateway:
         project.connection.base_url, project.connection.api_key = gateway.url, "key"
         project.connection.save()
