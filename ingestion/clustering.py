@@ -31,6 +31,9 @@ TRIED = 2_000  # of them, those on which numbers of clusters are compared
 MAX_TERMS = 10_000
 MIN_SHARED = 3  # a word that fewer conversations share is neither kept nor shown
 MAX_CLUSTERS = 30
+STARTS = 8
+HALVES = 6
+CLOSE = 0.95
 TURN_START, TURN_END, MAX_TEXT = 1500, 500, 6000
 NOWHERE = -1
 ENOUGH_TOLD = 0.8
@@ -222,7 +225,7 @@ def split(model: Model, cluster: int, texts: Sequence[str], *, seed: int = 0) ->
     if len(np.unique(np.round(points, 4), axis=0)) < 2:
         return None
     with threadpool_limits(1):
-        centers = _centers(points, 2, seed=seed, starts=4)
+        centers = _centers(points, 2, seed=seed, starts=STARTS)
     labels, _ = _nearest(points, centers, np.ones(len(points), dtype=bool))
     larger = int(labels.sum() * 2 > len(labels))
     kept = model.centers.copy()
@@ -249,7 +252,7 @@ def _fit(counted: Sequence[Counter[str]], *, seed: int, clusters: int | None = N
         scores: dict[int, float] = {}
         if clusters is None:
             clusters, scores = _number_of_clusters(points[filled], seed=seed)
-        centers = _centers(points[filled], clusters, seed=seed, starts=4)
+        centers = _centers(points[filled], clusters, seed=seed, starts=STARTS)
     labels, cosines = _nearest(points, centers, filled)
     return Fit(Model(terms, weights, space, centers), labels, scores, float(cosines[filled].mean()))
 
@@ -402,8 +405,8 @@ def _space(matrix: Any, *, seed: int) -> "Array":
 def _unit(points: "Array") -> "Array":
     import numpy as np
 
-    points /= np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
-    return points
+    unit: Array = points / np.maximum(np.linalg.norm(points, axis=1, keepdims=True), 1e-12)
+    return unit
 
 
 def _centers(points: "Array", clusters: int, *, seed: int, starts: int) -> "Array":
@@ -424,15 +427,20 @@ def _nearest(points: "Array", centers: "Array", filled: Any) -> "tuple[Labels, A
 
 # ------------------------------------------------------------------------------------------------ how many
 def _number_of_clusters(points: "Array", *, seed: int) -> tuple[int, dict[int, float]]:
-    """The number whose clusters stand apart (mean silhouette) and come out again on other halves (mean ARI)."""
+    """How many clusters stand apart and come out again: mean silhouette times mean agreement (ARI) with fits on halves.
+
+    Of numbers that come close to the best the smallest is taken, so that chance does not choose between them.
+    """
     import numpy as np
 
     tried = points[:: max(1, len(points) // TRIED)][:TRIED]
     distinct = len(np.unique(np.round(tried, 4), axis=0))
     most = min(MAX_CLUSTERS, distinct - 1, int(math.sqrt(len(tried) / 2)))
     scores = {k: _score(tried, k, seed=seed) for k in _numbers(most)}
-    best = max(scores, key=lambda k: (scores[k], -k), default=1)
-    return (best if scores and scores[best] >= MIN_SCORE else 1), scores
+    best = max(scores.values(), default=0.0)
+    if best < MIN_SCORE:
+        return 1, scores
+    return min(k for k, score in scores.items() if score >= CLOSE * best), scores
 
 
 def _numbers(most: int) -> list[int]:
@@ -441,23 +449,15 @@ def _numbers(most: int) -> list[int]:
 
 def _score(points: "Array", clusters: int, *, seed: int) -> float:
     import numpy as np
-    from sklearn.metrics import silhouette_score
+    from sklearn.metrics import adjusted_rand_score, silhouette_score
 
-    whole = np.ones(len(points), dtype=bool)
-    labels, _ = _nearest(points, _centers(points, clusters, seed=seed, starts=3), whole)
+    every = np.ones(len(points), dtype=bool)
+    labels, _ = _nearest(points, _centers(points, clusters, seed=seed, starts=STARTS), every)
     if len(set(labels)) < 2:
         return 0.0
-    return round(float(silhouette_score(points, labels)) * _agreement(points, clusters, seed=seed), 6)
-
-
-def _agreement(points: "Array", clusters: int, *, seed: int) -> float:
-    import numpy as np
-    from sklearn.metrics import adjusted_rand_score
-
-    rng, whole = np.random.default_rng(seed), np.ones(len(points), dtype=bool)
-    found = []
-    for _ in range(4):
+    rng, agreement = np.random.default_rng(seed), 0.0
+    for _ in range(HALVES):
         half = np.sort(rng.permutation(len(points))[: len(points) // 2])
-        found.append(_nearest(points, _centers(points[half], clusters, seed=seed, starts=2), whole)[0])
-    pairs = [adjusted_rand_score(one, other) for place, one in enumerate(found) for other in found[:place]]
-    return max(0.0, float(sum(pairs)) / len(pairs))
+        again, _ = _nearest(points, _centers(points[half], clusters, seed=seed, starts=3), every)
+        agreement += float(adjusted_rand_score(labels, again)) / HALVES
+    return round(float(silhouette_score(points, labels)) * max(0.0, agreement), 6)
