@@ -24,6 +24,7 @@ JOBS = {
     "evaluation": JobKind(
         "evaluation.tasks.run_evaluation", "Evaluation", then="recommendation", ended="evaluation.tasks.mark_ended"
     ),
+    "use_cases": JobKind("ingestion.tasks.refresh_use_cases", "Use cases"),
     "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
 }

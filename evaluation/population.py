@@ -1,7 +1,7 @@
 """The calls that an evaluation draws from: rows of the log to plain values."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
@@ -9,12 +9,13 @@ from django.db.models import Exists, OuterRef
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation.judges import rules
 from evaluation.values import LeftOut, Population, Prompt
+from ingestion import usecases
 from ingestion.models import LogRecord, LogRecordQuerySet, RemovedBody
 from projects.models import Project
 
 WINDOW = timedelta(days=30)
 _COLUMNS = ("pk", "source_id", "trace_id", "metadata", "status", "refused", "cost_nanousd", "obstacle", "provider",
-            "latency_us")  # fmt: skip
+            "latency_us", "assignment__use_case_id")  # fmt: skip
 
 
 def read(
@@ -45,10 +46,10 @@ def read(
         known = ", ".join(sorted(set(logs.values_list("model", flat=True)))[:20])
         raise Invalid(f"No call of {name} is logged.", fields={"baseline": f"Expected one of: {known}."})
     if records is not None:
-        return _population(of_model, name=name, since=None, until=now, only=frozenset(records))
-    found = _population(of_model.filter(occurred_at__gte=recent), name=name, since=recent, until=now)
+        return _population(project, of_model, name=name, since=None, until=now, only=frozenset(records))
+    found = _population(project, of_model.filter(occurred_at__gte=recent), name=name, since=recent, until=now)
     if len(found.prompts) < wanted and of_model.filter(occurred_at__lt=recent).exists():
-        return _population(of_model, name=name, since=None, until=now)
+        return _population(project, of_model, name=name, since=None, until=now)
     return found
 
 
@@ -57,8 +58,25 @@ def _busiest(logs: LogRecordQuerySet) -> str:
     return min(counts, key=lambda name: (-counts[name], name))
 
 
+def _labels(project: Project) -> Callable[[int | None, Mapping[str, object]], str]:
+    """How a call's use case is told: as assigned, else as the log itself names it, else not at all ("")."""
+    names, given = usecases.names(project), usecases.given_names(project)
+
+    def label(assigned: int | None, metadata: Mapping[str, object]) -> str:
+        own = str(metadata.get("use_case", "") or "").strip()
+        return names.get(assigned or 0) or given.get(own[:128]) or own[:80]
+
+    return label
+
+
 def _population(
-    logs: LogRecordQuerySet, *, name: str, since: datetime | None, until: datetime, only: frozenset[int] | None = None
+    project: Project,
+    logs: LogRecordQuerySet,
+    *,
+    name: str,
+    since: datetime | None,
+    until: datetime,
+    only: frozenset[int] | None = None,
 ) -> Population:
     logs = logs.annotate(gone=Exists(RemovedBody.objects.filter(record=OuterRef("pk"))))
     rows = [
@@ -66,12 +84,13 @@ def _population(
         for row in logs.values_list(*_COLUMNS, "gone", named=True).iterator()
         if only is None or row.pk in only
     ]
+    label = _labels(project)
     prompts = [
         Prompt(
             pk=row.pk,
             source_id=row.source_id,
             conversation=row.trace_id,
-            use_case=str(row.metadata.get("use_case", ""))[:80],
+            use_case=label(row.assignment__use_case_id, row.metadata),
             answered=rules.answered(failed=row.status == LogRecord.Status.FAILED, was_refused=row.refused),
             cost_nanousd=row.cost_nanousd,
         )

@@ -11,7 +11,7 @@ import msgspec
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
-from ingestion import erasure, files, retention, store, values
+from ingestion import erasure, files, retention, store, usecases, values
 from ingestion.catalog import loader
 from ingestion.formats import detection
 from ingestion.gateway import Gateway, open_gateway
@@ -49,7 +49,7 @@ def import_file(
         first = list(islice(rows, LOOKED_AT_LINES))
         if not first:
             raise Invalid(f"{path.name} is empty: there are no logs in it.", fields={"file": "It is empty."})
-        return store.append(
+        found = store.append(
             project,
             chain(first, rows),
             format=format or detection.detect([line for _, line in first]),
@@ -59,6 +59,8 @@ def import_file(
             now=timezone.now(),
             beat=beat,
         )
+    usecases.start_if_due(project)
+    return found
 
 
 def push(project: Project, rows: Sequence[Any], *, format: str | None = None) -> list[values.PushedRow]:  # noqa: A002
@@ -81,6 +83,7 @@ def push(project: Project, rows: Sequence[Any], *, format: str | None = None) ->
         now=timezone.now(),
         outcomes=outcomes.append,
     )
+    usecases.start_if_due(project)
     return outcomes
 
 

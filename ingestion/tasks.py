@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ingestion import downloads, retention, sync
+from ingestion import downloads, retention, sync, usecases
 from ingestion.gateway import open_gateway
 from projects import jobs
 from projects.models import Job
@@ -31,6 +31,8 @@ def pull_logs(job: Job, beat: jobs.Beat) -> bool:
     told = DjangoJSONEncoder()
     times = {name: told.default(at) if at else None for name, at in (("since", result.since), ("until", result.until))}
     beat(message=f"{result.added} calls added", result={**asdict(result), **times})
+    if result.finished:
+        usecases.start_if_due(job.project)
     return result.finished
 
 
@@ -51,3 +53,17 @@ def remove_bodies(job: Job, beat: jobs.Beat) -> bool:
     counts = {name: getattr(removal, name) for name in ("records", "calls", "bodies", "set_aside", "answers")}
     beat(message=f"{removal.bodies} bodies removed", result={"removal": removal.pk, **counts})
     return finished
+
+
+@jobs.slice_of("use_cases")
+def refresh_use_cases(job: Job, beat: jobs.Beat) -> bool:
+    """Find use cases and assign calls to them. Options: `refit`, or `split`, the id of a use case."""
+    return usecases.refresh(
+        job.project,
+        now=timezone.now(),
+        refit=bool(job.options.get("refit")),
+        split=job.options.get("split"),
+        name=f"job {job.pk}",
+        beat=beat,
+        deadline=time.monotonic() + SLICE_S,
+    )

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from agentopt.lib.errors import Conflict
 from evaluation import services as evaluations
-from ingestion import gateway
+from ingestion import gateway, usecases
 from ingestion.catalog import loader
 from projects import jobs
 from projects import services as projects_services
@@ -91,6 +91,7 @@ def follow(
     person = project.memberships.filter(role=Role.OWNER).earliest("pk").user
     steps: dict[str, Callable[[], Job]] = {
         "sync": lambda: jobs.start("sync", project, by=person),
+        "use_cases": lambda: usecases.start(project, by=person),
         "evaluation": lambda: _evaluate(project, by=person),
         "recommendation": lambda: _recommend(project, by=person),
     }

@@ -57,8 +57,8 @@ class UseCaseFit(models.Model):
     clusters = models.JSONField(default=list, help_text="id of the use case of each cluster, by its place")
     figures = models.JSONField(default=dict, help_text="criterion by number of clusters, distances, agreement")
     model = models.BinaryField(null=True, help_text="vocabulary, space and centres; null once newer fits stand")
-    only = models.JSONField(default=list, help_text="a split: ids of the use cases whose calls are assigned anew")
-    reached = models.BigIntegerField(default=0, help_text="every call up to this id is assigned by this fit")
+    only = models.JSONField(default=list, help_text="a split under way: the use case whose calls are assigned anew")
+    reached = models.BigIntegerField(default=0, help_text="every batch up to this number is assigned by this fit")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -69,7 +69,8 @@ class UseCaseFit(models.Model):
 
 
 class UseCaseAssignment(models.Model):
-    """Which use case a call belongs to. One row a call, apart from the log, which is immutable; the newest fit wins.
+    """Which use case a call belongs to. One row a call, apart from the log, which is immutable; the newest fit wins,
+    and `fit` is the one that said so first.
 
     It is computed from the log and the stored fit, so it may be written anew; what an evaluation drew keeps its own
     copy. A call without one is not assigned yet, or has no text to go by.

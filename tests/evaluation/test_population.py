@@ -12,6 +12,7 @@ from evaluation import logged, population
 from evaluation.models import Candidate, Evaluation, Replay, Sample
 from evaluation.values import Population
 from ingestion.catalog import offers
+from ingestion.models import LogRecord, UseCase, UseCaseAssignment
 from projects.models import Project
 from tests.evaluation import studies
 
@@ -107,3 +108,20 @@ def _evaluation(project: Project) -> Evaluation:
         project=project, number=1, goal=project.goals.get(), seed=7, limit=3, window_until=NOW, policy={},
         population={}, selection={}, forecast={}, cap_nanousd=0,
     )  # fmt: skip
+
+
+def test_a_call_has_the_use_case_it_is_assigned_to_else_the_one_its_log_names(
+    project: Project, tmp_path: Path
+) -> None:
+    rows = [_row(1), _row(2, metadata={"use_case": "orders"}), _row(3)]
+    studies.take_in(project, rows, tmp_path)
+    assigned = LogRecord.objects.filter(project=project).order_by("source_id").first()
+    assert assigned is not None
+    root = UseCase.objects.create(project=project, number=1, origin="found", name="refunds")
+    merged = UseCase.objects.create(project=project, number=2, origin="found", name="money", merged_into=root)
+    UseCaseAssignment.objects.create(record=assigned, use_case=merged)
+
+    found = population.read(project, model=None, records=None, wanted=30, now=NOW)
+
+    assert sorted(prompt.use_case for prompt in found.prompts) == ["", "orders", "refunds"]
+    assert next(p.use_case for p in found.prompts if p.pk == assigned.pk) == "refunds"
