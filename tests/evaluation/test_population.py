@@ -110,9 +110,7 @@ def _evaluation(project: Project) -> Evaluation:
     )  # fmt: skip
 
 
-def test_a_call_has_the_use_case_it_is_assigned_to_else_the_one_its_log_names(
-    project: Project, tmp_path: Path
-) -> None:
+def test_a_call_has_the_use_case_it_is_assigned_to_else_the_one_its_log_names(project: Project, tmp_path: Path) -> None:
     rows = [_row(1), _row(2, metadata={"use_case": "orders"}), _row(3)]
     studies.take_in(project, rows, tmp_path)
     assigned = LogRecord.objects.filter(project=project).order_by("source_id").first()
