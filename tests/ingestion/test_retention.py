@@ -11,7 +11,8 @@ from django.db import DatabaseError, connection, transaction
 
 from agentopt.lib.crypto import keyed_hash
 from agentopt.lib.errors import Invalid, NotFound
-from ingestion import entries, erasure, hashing, retention, store
+from agentopt.lib.immutable import door
+from ingestion import entries, erasure, hashing, retention, store, verification
 from ingestion.models import LogBody, LogRecord, Removal, RemovedBody, SetAside
 from projects import jobs
 from projects.models import AuditEntry, Privacy, Project
@@ -308,3 +309,42 @@ def test_what_was_removed_stands_nowhere_in_the_file(make_project: Callable[...,
 def file_bytes() -> bytes:
     name = Path(str(connection.settings_dict["NAME"]))
     return b"".join(path.read_bytes() for path in (name, name.with_name(f"{name.name}-wal")) if path.exists())
+
+
+# ------------------------------------------------------------------------------------------------ the chain
+@pytest.mark.parametrize("mode", Privacy.values)
+def test_the_chain_verifies_after_both_removals_and_what_comes_then(
+    make_project: Callable[..., Project], mode: str
+) -> None:
+    project = make_project(privacy=mode)
+    keep(project, call(1, JANE, trace_id=f"of {JANE}", id=f"call of {JANE}"), call(2, JOHN), f'"{JANE}"'.encode())
+    keep(project, call(2, JOHN, cost=2), call(3, JANE, trace_id=f"of {JANE}"))
+
+    erase(project, other_keys=["city"])
+    keep(project, call(4, JANE, trace_id=f"of {JANE}"), call(5, JOHN))
+    retention.work(retention.open_by_age(project, days=0, now=NOW, by=None))
+
+    found = verification.verify(project)
+    assert found.findings == []
+    assert (found.records, found.bodies, found.removed) == (6, 0, 5)
+
+
+def test_a_body_that_somebody_else_took_is_a_finding(agent: Project) -> None:
+    keep(agent, call(1, JANE), call(2, JOHN))
+    removal = erase(agent)
+    taken = LogRecord.objects.get(source_id="log-2")
+    with door():
+        LogBody.objects.filter(record=taken).delete()
+        RemovedBody.objects.create(record=taken, removal=removal, proof="0" * 64)
+
+    found = verification.verify(agent)
+
+    assert [(one.code, one.record) for one in found.findings] == [("body_missing", taken.pk)]
+
+
+def test_a_value_that_somebody_else_put_for_another_is_a_finding(agent: Project) -> None:
+    keep(agent, call(1, JANE))
+    with door():
+        LogRecord.objects.update(metadata={"user_id": "erased:" + "0" * 64})
+
+    assert [one.code for one in verification.verify(agent).findings] == ["row_changed"]
