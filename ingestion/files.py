@@ -104,7 +104,7 @@ def _head(stream: Stream) -> bytes:
         stream.read(len(BOM))
         head = head[len(BOM) :]
     kind = next((kind for magic, kind in _REFUSED.items() if head.startswith(magic)), "")
-    if not kind and (head[1:2] == b"\x00" or head[:1] == b"\x00") and b"\x00" in head[1:8:2] + head[0:8:2]:
+    if not kind and (head[:1] == b"\x00") != (head[1:2] == b"\x00"):
         kind = "UTF-16: expected UTF-8"
     if kind:
         raise Invalid(f"The file is {kind}.", fields={"file": f"It is {kind}."})

@@ -40,7 +40,7 @@ class Splitter:
         self.key = b""
         self.parts: list[bytes] = []
         self.size = 0
-        self.stray = b""
+        self.stray = bytearray()
         self.has_rows = False
 
     def feed(self, piece: bytes) -> Iterator[bytes]:
@@ -66,7 +66,7 @@ class Splitter:
                 start = self._closed(sign, start, at)
         if self.level is not None:
             self._keep(piece[start:])
-        elif self.depth <= 0:
+        elif self.depth == 0:
             self._outside(piece[start:])
 
     def _skip(self, piece: bytes, at: int) -> int:
@@ -108,9 +108,9 @@ class Splitter:
         self.escaped = self.in_string and found.end() < len(piece)  # a backslash is the last byte of the piece
 
     def _opened(self, sign: bytes, piece: bytes, start: int, at: int) -> int:
-        if self.depth <= 0 and not self.values:
+        if self.depth == 0 and not self.values:
             self._outside(piece[start : at - 1])
-            self.depth, self.has_rows = 0, False
+            self.has_rows = False
         is_rows = self.depth == 0 or (self.depth == 1 and self.key.decode(errors="replace") in LISTS)
         self.depth += 1
         if self.level is None and sign == b"[" and is_rows:
@@ -119,16 +119,20 @@ class Splitter:
         return start
 
     def _closed(self, sign: bytes, start: int, at: int) -> int:
-        self.depth -= sign in _CLOSE
+        if sign == b"," or self.depth == 0:
+            return start  # a bracket too many belongs to what stands outside
+        self.depth -= 1
+        if self.values:
+            return start
         if self.level is not None and self.depth < self.level:
             self.level = None
-        if self.depth <= 0 and not self.has_rows and not self.values:
-            self._outside(b"{...}")
-        return at if self.level is None and self.depth <= 0 else start
+        if self.depth == 0 and not self.has_rows:
+            self._outside(b"{...} ")
+        return at if self.level is None and self.depth == 0 else start
 
     def _outside(self, piece: bytes) -> None:
         """Keep what stands outside of any document; several may follow each other, as pages of an answer do."""
-        self.stray += piece.strip()[: max(0, MAX_LINE_BYTES - len(self.stray))]
+        self.stray += (piece if self.stray else piece.lstrip())[: max(0, MAX_LINE_BYTES - len(self.stray))]
 
     def _ends_row(self, sign: bytes) -> bool:
         if self.level is None:
@@ -163,8 +167,8 @@ def rows(pieces: Iterable[bytes], *, values: bool = False) -> Iterator[tuple[int
     if rest or splitter.depth > 0:
         number += 1
         yield number, Refused(rest or b"...", "truncated", CUT)
-    if splitter.stray:
-        yield number + 1, Refused(splitter.stray, "outside", OUTSIDE)
+    if stray := bytes(splitter.stray).strip():
+        yield number + 1, Refused(stray, "outside", OUTSIDE)
 
 
 def is_list_in_object(head: bytes) -> bool:

@@ -102,8 +102,8 @@ def reader(name: str) -> Reader:
 
 def _decoded(line: bytes) -> Mapping[str, msgspec.Raw]:
     try:
-        return msgspec.json.decode(line, type=dict[str, msgspec.Raw])
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return fields.decode(line, dict[str, msgspec.Raw])
+    except fields.Unreadable:
         return {}
 
 

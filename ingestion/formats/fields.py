@@ -88,7 +88,11 @@ def decode(line: bytes, shape: type[T]) -> T:
     except msgspec.ValidationError:
         raise _shape_error(line) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
-        raise Unreadable("bad_json", "The line is not one JSON value.") from None
+        # half of an emoji, as programs leave that cut texts by length, is no JSON to msgspec
+        marked = storable_json(line)
+        if marked == line:
+            raise Unreadable("bad_json", "The line is not one JSON value.") from None
+    return decode(marked, shape)
 
 
 def _shape_error(line: bytes) -> Unreadable:

@@ -238,3 +238,14 @@ def test_a_csv_row_far_too_long_is_refused_and_the_next_one_read(tmp_path: Path)
 
     assert isinstance(found[0][1], Refused)
     assert [json.loads(row) for _, row in found[1:]] == [{"a": "2", "b": "3"}]
+
+
+@pytest.mark.parametrize("content", [b'{"a":1}\n{"b"\n:2}}}]\n{"c":3}', b'[{"a":1}]]}[{"b":2}] {"c":3} "x'])
+@pytest.mark.parametrize("as_values", [True, False])
+def test_brackets_too_many_lose_nothing_however_the_bytes_come(content: bytes, as_values: bool) -> None:
+    whole = list(documents.rows([content], values=as_values))
+    pieces = list(documents.rows([content[at : at + 1] for at in range(len(content))], values=as_values))
+
+    assert pieces == whole
+    if as_values:
+        assert b"".join(row for _, row in whole).translate(None, b" \n") == content.translate(None, b" \n")
