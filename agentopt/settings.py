@@ -178,6 +178,12 @@ JUDGE_DISAGREEMENT_THRESHOLD = _read("JUDGE_DISAGREEMENT_THRESHOLD", 0.3, _numbe
 MAX_EVALUATION_COST_USD = _read("MAX_EVALUATION_COST_USD", 25, _number(0, 1_000_000), "US dollars, at least 0")
 MAX_CONCURRENT_CALLS = _read("MAX_CONCURRENT_CALLS", 16, _count(1, 512), "a whole number from 1 to 512")
 CALL_TIMEOUT_S = _read("CALL_TIMEOUT_S", 120, _number(0.1, 3600), "seconds, 0.1 to 3600")
+# a question over the calls themselves; those that roll-ups answer are free
+ANALYTICS_MAX_ROWS = _read("ANALYTICS_MAX_ROWS", 500_000, _count(1, 10**9), "a whole number from 1 to 1000000000")
+ANALYTICS_MAX_S = _read("ANALYTICS_MAX_S", 30, _number(0.1, 600), "seconds, 0.1 to 600")
+ANALYTICS_DAY_ROWS = _read("ANALYTICS_DAY_ROWS", 50_000_000, _count(1, 10**12), "a whole number, at least 1")
+ANALYTICS_DAY_S = _read("ANALYTICS_DAY_S", 3600, _number(1, 86_400), "seconds, 1 to 86400")
+ANALYTICS_CACHE_ENTRIES = _read("ANALYTICS_CACHE_ENTRIES", 500, _count(0, 100_000), "a whole number from 0 to 100000")
 ENABLE_SCHEDULER = _read("ENABLE_SCHEDULER", "true", _switch, "true or false")
 EVALUATION_SCHEDULE_CRON = _read("EVALUATION_SCHEDULE_CRON", "0 2 * * 0", _cron, "five cron fields")
 

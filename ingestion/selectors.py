@@ -12,7 +12,7 @@ from django.db.models import Count, Max, Q, QuerySet, Sum, Value
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Invalid, NotFound
 from ingestion import retention
-from ingestion.analytics import engine
+from ingestion.analytics.rows import ranked, window
 from ingestion.formats import bodies, fields
 from ingestion.formats.fields import Unreadable
 from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, Removal, SetAside
@@ -82,7 +82,7 @@ def count(project: Project, wanted: LogFilter, *, limit: int = COUNT_LIMIT) -> C
 
 
 def _matching(project: Project, wanted: LogFilter) -> LogRecordQuerySet:
-    found = engine.window(project, wanted.since, wanted.until)
+    found = window(project, wanted.since, wanted.until)
     if wanted.model:
         found = found.filter(model=wanted.model)
     if wanted.trace:
@@ -134,7 +134,7 @@ def models_seen(project: Project) -> list[str]:
 
 def production_model(project: Project, *, since: datetime | None = None, until: datetime | None = None) -> str | None:
     """The model with most calls in [since, until); None without calls."""
-    counts = dict(engine.window(project, since, until).values_list("model").annotate(n=Count("pk")))
+    counts = dict(window(project, since, until).values_list("model").annotate(n=Count("pk")))
     return min(counts, key=lambda model: (-counts[model], model), default=None)
 
 
@@ -267,7 +267,7 @@ def usage_profile(
     Days are those from the first to the last of its calls; calls of less than a day say nothing of a month. Percentiles
     are exact.
     """
-    found = engine.window(project, since, until).filter(model=model)
+    found = window(project, since, until).filter(model=model)
     figures = found.aggregate(
         calls=Count("pk"),
         failed=Count("pk", filter=Q(status=LogRecord.Status.FAILED)),
@@ -283,8 +283,8 @@ def usage_profile(
     )  # fmt: skip
     calls = figures["calls"]
     days = _days(found)
-    of_input = engine.ranked(found, "input_tokens", quantiles=(0.5, 0.99)).get((), (0, {}))[1]
-    of_output = engine.ranked(found, "output_tokens", quantiles=(0.99,)).get((), (0, {}))[1]
+    of_input = ranked(found, "input_tokens", quantiles=(0.5, 0.99)).get((), (0, {}))[1]
+    of_output = ranked(found, "output_tokens", quantiles=(0.99,)).get((), (0, {}))[1]
     return UsageProfile(
         n_calls=calls,
         n_failed=figures["failed"],

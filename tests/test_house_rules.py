@@ -15,6 +15,8 @@ PURE = """
     ingestion/refusals.py ingestion/formats/*.py ingestion/containers/*.py
     ingestion/catalog/pricing.py ingestion/gateway/base.py ingestion/gateway/errors.py ingestion/analytics/requests.py
     ingestion/clustering.py ingestion/sketches.py ingestion/cubes.py ingestion/cube_parts.py ingestion/grouped.py
+    ingestion/analytics/metrics.py ingestion/analytics/figures.py ingestion/analytics/sources.py
+    ingestion/analytics/answers.py agentopt/lib/intervals.py
     ingestion/plots.py ingestion/explorer_plots.py evaluation/plots.py recommendations/plots.py
     recommendations/overview_plots.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py

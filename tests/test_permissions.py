@@ -55,6 +55,7 @@ DELETE api-erasure           project,0   in       refused  refused  hidden   sig
 POST   otlp-traces           -           sign-in  sign-in  sign-in  sign-in  sign-in  in
 POST   api-analytics         -           in       in       in       hidden   sign-in  in
 GET    api-analytics-vocabulary -        in       in       in       in       sign-in  in
+POST   api-analytics-cancel  project     in       in       in       hidden   sign-in  in
 GET    api-analytics-summary project     in       in       in       hidden   sign-in  in
 
 POST   api-evaluations       -           in       in       refused  hidden   sign-in  in

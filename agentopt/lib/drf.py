@@ -48,7 +48,10 @@ def envelope(code: str, message: str, *, fields: Mapping[str, str] | None = None
 def error_envelope(error: Exception, context: dict[str, Any]) -> Response:
     """Turn whatever a view raised into the envelope; an error of our own is logged and tells nothing."""
     if isinstance(error, AgentOptError):
-        return Response(envelope(error.code, error.message, fields=error.fields), status=error.status)
+        body = envelope(error.code, error.message, fields=error.fields)
+        if error.proposal is not None:
+            body["error"]["proposal"] = dict(error.proposal)
+        return Response(body, status=error.status)
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, PermissionDenied):
@@ -172,6 +175,7 @@ _ERROR = {
                 "code": {"type": "string", "description": "Stable."},
                 "message": {"type": "string", "description": "What is wrong and what to do."},
                 "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+                "proposal": {"type": "object", "description": "What to send instead, where that is known."},
             },
         }
     },

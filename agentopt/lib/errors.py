@@ -1,7 +1,7 @@
 """Errors of the product: each has a stable code, a sentence that says the way out, and the fields it concerns."""
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class AgentOptError(Exception):
@@ -10,10 +10,13 @@ class AgentOptError(Exception):
     Args:
         message: one or two sentences: what is wrong and what to do.
         fields: the offending inputs by name, each with its own sentence.
+
+    `proposal` is what to send instead, where a kind of error knows.
     """
 
     code: ClassVar[str] = "error"
     status: ClassVar[int] = 400
+    proposal: Mapping[str, Any] | None = None
 
     def __init__(self, message: str, *, fields: Mapping[str, str] | None = None) -> None:
         super().__init__(message)

@@ -1,22 +1,17 @@
 """Intervals of proportions, means and quantiles."""
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy import special, stats
 
+from agentopt.lib import intervals
+from agentopt.lib.intervals import Interval
 from evaluation.statistics import fixed_point
 from evaluation.statistics.fixed_point import Array
 
-
-class Interval(NamedTuple):
-    """An estimate with its lower and upper bound."""
-
-    estimate: float
-    low: float
-    high: float
+__all__ = ["Interval", "mean", "quantile", "wilson"]
 
 
 def _check_level(level: float) -> None:
@@ -31,16 +26,7 @@ def wilson(successes: int, n: int, *, level: float = 0.95) -> Interval:
         ValueError: if n < 1, or successes lies outside [0, n].
     """
     _check_level(level)
-    if n < 1 or not 0 <= successes <= n:
-        raise ValueError(f"successes: {successes} of {n} makes no proportion")
-    z2 = float(special.ndtri((1 + level) / 2)) ** 2
-    share = successes / n
-    center = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = math.sqrt(z2) / (1 + z2 / n) * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n))
-    # The bounds at 0 and n are exact in theory; rounding must not take them outside, or past the share.
-    low = 0.0 if successes == 0 else max(0.0, center - half)
-    high = 1.0 if successes == n else min(1.0, center + half)
-    return Interval(share, low, high)
+    return intervals.wilson(successes, n, z=float(special.ndtri((1 + level) / 2)))
 
 
 def mean(x: Array, unit: npt.NDArray[np.generic], *, level: float = 0.95) -> Interval | None:

@@ -1,7 +1,11 @@
-"""Questions about logs: a closed vocabulary in, exact figures out; `answer` and `summary` are the ways to ask."""
+"""Questions about logs: a closed vocabulary in, figures out; `answer` and `summary` are the ways to ask."""
 
-from ingestion.analytics.engine import answer
+from ingestion.analytics.budget import cancel
+from ingestion.analytics.cache import forget
+from ingestion.analytics.engine import answer, canonical
 from ingestion.analytics.requests import AnalyticsRequest, read, schema
 from ingestion.analytics.summaries import Slice, Summary, summary
 
-__all__ = ["AnalyticsRequest", "Slice", "Summary", "answer", "read", "schema", "summary"]
+__all__ = [
+    "AnalyticsRequest", "Slice", "Summary", "answer", "cancel", "canonical", "forget", "read", "schema", "summary",
+]  # fmt: skip

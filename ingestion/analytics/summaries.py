@@ -8,7 +8,9 @@ from typing import Any
 from django.db.models import Count, F, Q, Sum
 
 from agentopt.lib import money
-from ingestion.analytics import engine
+from ingestion.analytics import rows
+from ingestion.analytics.engine import iso
+from ingestion.analytics.sources import text
 from ingestion.models import LogRecord, LogRecordQuerySet
 from ingestion.values import TIME_FLAG
 from projects.models import Project
@@ -84,10 +86,10 @@ class Summary:
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON values: moments as ISO-8601, money in US dollars, latency in seconds."""
         return {
-            "since": engine.iso(self.since),
-            "until": engine.iso(self.until),
-            "first_at": engine.iso(self.first_at),
-            "last_at": engine.iso(self.last_at),
+            "since": iso(self.since),
+            "until": iso(self.until),
+            "first_at": iso(self.first_at),
+            "last_at": iso(self.last_at),
             "total": _as_json(self.total),
             "by_model": [_as_json(one) for one in self.by_model],
             "by_day": [_as_json(one) for one in self.by_day],
@@ -108,7 +110,7 @@ def _as_json(one: Slice) -> dict[str, Any]:
 
 def summary(project: Project, since: datetime | None = None, until: datetime | None = None) -> Summary:
     """Sum up a project's calls in [since, until); None: without that end. Models stand by cost, days in order."""
-    logs = engine.window(project, since, until)
+    logs = rows.window(project, since, until)
     total = _slices(logs, ())
     by_model = sorted(_slices(logs, ("model",)), key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key))
     ends = logs.order_by("occurred_at").values_list("occurred_at", flat=True)
@@ -139,13 +141,13 @@ def _slices(logs: LogRecordQuerySet, groups: Sequence[str]) -> list[Slice]:
         "output": Sum("output_tokens"),
         "n_tokens": Count("pk", filter=Q(input_tokens__isnull=False, output_tokens__isnull=False)),
     }
-    rows = engine.keyed(logs, groups).annotate(**figures) if groups else [logs.aggregate(**figures)]
-    latencies = engine.ranked(logs, "latency_us", groups, quantiles=(0.5, 0.95))
+    found = rows.keyed(logs, groups).annotate(**figures) if groups else [logs.aggregate(**figures)]
+    latencies = rows.ranked(logs, "latency_us", groups, quantiles=(0.5, 0.95))
     out = []
-    for row in rows:
-        key = tuple(engine.group_of(row, groups).values())
-        n_latency, found = latencies.get(key, (0, {}))
-        out.append(_slice(row, key="".join(key), n_latency=n_latency, latencies=found))
+    for row in found:
+        key = tuple(text(name, row[f"g{place}"]) for place, name in enumerate(groups))
+        n_latency, ranked = latencies.get(key, (0, {}))
+        out.append(_slice(row, key="".join(part or "" for part in key), n_latency=n_latency, latencies=ranked))
     return sorted(out, key=lambda one: one.key)
 
 

@@ -1,5 +1,6 @@
 """Logs, what is read out of them, and the catalogue of models and prices."""
 
+from ingestion.models.analytics import AnalyticsEntry, AnalyticsRun
 from ingestion.models.catalog import ModelOffer, OfferVersion, Price
 from ingestion.models.logs import Batch, LogBody, LogRecord, LogRecordQuerySet, SetAside, SyncRun, Trace
 from ingestion.models.privacy import Removal, RemovedBody
@@ -8,6 +9,8 @@ from ingestion.models.usecases import UseCase, UseCaseAssignment, UseCaseFit
 from ingestion.models.views import SavedView
 
 __all__ = [
+    "AnalyticsEntry",
+    "AnalyticsRun",
     "Batch",
     "DirtyHour",
     "LogBody",

@@ -6,6 +6,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from ingestion.analytics.requests import KINDS
+
 _Out = serializers.Serializer[Any]
 
 
@@ -28,16 +30,45 @@ class VocabularyOut(_Out):
     groups = serializers.ListField(child=serializers.CharField())
 
 
-class AnalyticsOut(_Out):
-    """An answer; rows hold `value`, `values` or a bin, by the kind of question."""
+class CancelIn(_Out):
+    """The token that the question was given."""
 
-    kind = serializers.CharField()
-    metric = serializers.DictField()
+    token = serializers.RegexField(r"^[!-~]{1,64}$")
+
+
+class CancelOut(_Out):
+    """How many questions were asked to stop."""
+
+    stopping = serializers.IntegerField()
+
+
+class RunOut(_Out):
+    """What differs from one answer to the same question to the next."""
+
+    seconds = serializers.FloatField()
+    cached = serializers.BooleanField()
+    watermark = serializers.IntegerField(help_text="number of the newest batch that it covers")
+    ids = serializers.ListField(
+        child=serializers.IntegerField(), required=False, help_text="of a sample: the calls' numbers, row by row"
+    )
+
+
+class AnalyticsOut(_Out):
+    """An answer; rows hold `value`, `values`, a bin, a use case or a key, by the kind of question.
+
+    All but `run` is the same, byte by byte, for the same question about the same calls.
+    """
+
+    kind = serializers.ChoiceField(choices=list(KINDS))
     window = serializers.DictField()
-    source = serializers.CharField()  # type: ignore[assignment]
+    source = serializers.ChoiceField(choices=["rows", "rollup"])  # type: ignore[assignment]
+    error = serializers.FloatField(allow_null=True, help_text="relative error of quantiles; null: exact")
+    metric = serializers.DictField(required=False)
     n = serializers.IntegerField()
+    unknown = serializers.IntegerField(required=False, help_text="calls that do not tell the metric")
     rows = serializers.ListField(child=serializers.DictField())
     more = serializers.BooleanField()
+    run = RunOut()
 
 
 @extend_schema_field(OpenApiTypes.OBJECT)
