@@ -20,14 +20,18 @@ class JobKind:
 
 
 JOBS = {
-    "sync": JobKind("ingestion.tasks.pull_logs", "Log sync"),
+    "sync": JobKind("ingestion.tasks.pull_logs", "Log sync", then="rollups"),
+    "rollups": JobKind("ingestion.tasks.make_rollups", "Roll-ups"),
     "evaluation": JobKind(
         "evaluation.tasks.run_evaluation", "Evaluation", then="recommendation", ended="evaluation.tasks.mark_ended"
     ),
-    "use_cases": JobKind("ingestion.tasks.refresh_use_cases", "Use cases"),
+    "use_cases": JobKind("ingestion.tasks.refresh_use_cases", "Use cases", then="rollups"),
     "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
 }
+
+# Called every few seconds by the supervisor: start what waits without a job, such as what a crash left.
+SWEEPS = ("ingestion.rollups.ask_all",)
 
 # Called with a Project after bodies were removed: blank what an app above copied out of them, return how many copies.
 FORGET = ("evaluation.forgetting.forget",)

@@ -7,7 +7,7 @@ import msgspec
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
-from ingestion import store
+from ingestion import rollups, store
 from ingestion.formats import otlp
 from ingestion.formats.fields import MAX_LINE_BYTES, Unreadable
 from ingestion.models import Batch
@@ -48,6 +48,7 @@ def receive(project: Project, body: bytes, *, is_json: bool) -> Received:
             now=timezone.now(),
             outcomes=outcomes.append,
         )
+        rollups.ask(project)
     counts = dict.fromkeys(("added", "already_there", "set_aside"), 0)
     for row in outcomes:
         counts[row.status] += 1

@@ -11,7 +11,7 @@ import msgspec
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
-from ingestion import erasure, files, retention, store, usecases, values
+from ingestion import erasure, files, retention, rollups, store, usecases, values
 from ingestion.catalog import loader
 from ingestion.formats import detection
 from ingestion.gateway import Gateway, open_gateway
@@ -59,6 +59,7 @@ def import_file(
             now=timezone.now(),
             beat=beat,
         )
+    rollups.refresh(project)
     usecases.start_if_due(project)
     return found
 
@@ -83,6 +84,7 @@ def push(project: Project, rows: Sequence[Any], *, format: str | None = None) ->
         now=timezone.now(),
         outcomes=outcomes.append,
     )
+    rollups.ask(project)
     usecases.start_if_due(project)
     return outcomes
 

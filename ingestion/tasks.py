@@ -7,7 +7,7 @@ from django.core.serializers.json import DjangoJSONEncoder
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from ingestion import downloads, retention, sync, usecases
+from ingestion import downloads, retention, rollups, sync, usecases
 from ingestion.gateway import open_gateway
 from projects import jobs
 from projects.models import Job
@@ -34,6 +34,15 @@ def pull_logs(job: Job, beat: jobs.Beat) -> bool:
     if result.finished:
         usecases.start_if_due(job.project)
     return result.finished
+
+
+@jobs.slice_of("rollups")
+def make_rollups(job: Job, beat: jobs.Beat) -> bool:
+    """Make the hours anew whose calls changed; what is marked meanwhile is left to the next job."""
+    deadline = time.monotonic() + SLICE_S
+    reached = rollups.refresh(job.project, beat=beat, deadline=deadline)
+    beat(message=f"up to batch {reached}", result={"watermark": reached})
+    return time.monotonic() < deadline
 
 
 @jobs.slice_of("retention")

@@ -20,10 +20,12 @@ from django.conf import settings
 from django.core.cache import cache
 from django.db import DatabaseError, connections
 from django.utils import timezone
+from django.utils.module_loading import import_string
 from django_q.models import OrmQ, Task
 from django_q.status import Stat
 
 from agentopt.lib.processes import PR_SET_PDEATHSIG
+from agentopt.schedules import SWEEPS
 from projects import jobs
 from projects.models import Job
 
@@ -139,6 +141,8 @@ class Watch:
         if now - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = now
             jobs.sweep()
+            for name in SWEEPS:
+                import_string(name)()
             cache.set(_SEEN_KEY, timezone.now(), timeout=None)
 
     def _start_again(self, why: str) -> None:

@@ -1,5 +1,6 @@
 """Roll-ups: marks, refreshes, and answers beside exact ones."""
 
+import json
 import random
 import time
 import uuid
@@ -10,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
+from django.core.management import CommandError, call_command
 from django.db import transaction
 
 from agentopt.lib.errors import Invalid
-from ingestion import rollup_rows, rollups
+from ingestion import rollup_rows, rollups, services
 from ingestion.cubes import METRICS, SKETCHED
 from ingestion.models import (
     Batch,
@@ -26,6 +28,7 @@ from ingestion.models import (
     UseCaseAssignment,
 )
 from projects.models import Project
+from tests.ingestion.conftest import portkey_row
 
 pytestmark = pytest.mark.django_db
 NOON = datetime(2026, 11, 9, 12, tzinfo=UTC)
@@ -357,3 +360,49 @@ def test_what_roll_ups_cannot_tell_is_refused_by_field(project: Project) -> None
         )
 
     assert set(refused.value.fields) == {"since", "group_by", "filters", "sketches"}
+
+
+def test_a_push_brings_the_roll_ups_up_to_the_logs(project: Project) -> None:
+    services.push(project, [portkey_row(1), portkey_row(2)])
+
+    assert rollups.read(project).calls == [2]
+    assert rollups.watermark(project) == 1
+    assert not rollups.waits(project)
+
+
+def test_marks_that_a_crash_left_are_found_by_the_sweep(project: Project) -> None:
+    keep(project, [call("a", NOON)])
+
+    rollups.ask_all()
+    rollups.ask_all()
+
+    assert rollups.read(project).calls == [1]
+    assert project.jobs.filter(kind="rollups").count() == 1
+
+
+def test_a_refresh_of_a_moment_ago_is_not_repeated_yet(project: Project, settings: Any) -> None:
+    keep(project, [call("a", NOON)])
+    rollups.refresh(project)
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, "sync": False}
+    keep(project, [call("b", NOON)])
+
+    at_once = rollups.ask(project)
+    RollupState.objects.update(refreshed_at=NOON - timedelta(days=30))
+    later, again = rollups.ask(project), rollups.ask(project)
+
+    assert at_once is None
+    assert later is not None
+    assert again is None  # one that waits is enough
+
+
+def test_the_command_tells_how_far_the_roll_ups_go(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    keep(project, [call("a", NOON)])
+
+    call_command("refresh_rollups", project.slug)
+    call_command("refresh_rollups", project.slug, "--rebuild", "--json")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "The roll-ups hold every batch up to number 1."
+    assert json.loads(lines[1])["watermark"] == 1
+    with pytest.raises(CommandError):
+        call_command("refresh_rollups", "no-such")

@@ -15,7 +15,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from tqdm import tqdm
 
 from agentopt.lib.errors import AgentOptError
-from ingestion import progress, sync
+from ingestion import progress, rollups, sync
 from ingestion.gateway import open_gateway
 from projects import access
 from projects.models import Project
@@ -54,6 +54,7 @@ class Command(BaseCommand):
                     now=now,
                     beat=_shown(bar),
                 )
+                rollups.refresh(project)
             except AgentOptError as error:
                 if options["json"]:
                     failure = {"code": error.code, "message": error.message}
