@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion.views import analytics, logs, removals
+from ingestion.views import analytics, logs, removals, usecases
 
 app_name = "ingestion"
 urlpatterns = [
@@ -10,6 +10,13 @@ urlpatterns = [
     path("p/<slug:slug>/logs/sync/", logs.sync, name="sync"),
     path("p/<slug:slug>/logs/sync/state/", logs.sync_state, name="sync-state"),
     path("p/<slug:slug>/logs/<int:pk>/", logs.log, name="log"),
+    path("p/<slug:slug>/use-cases/", usecases.use_cases, name="use-cases"),
+    path("p/<slug:slug>/use-cases/state/", usecases.state, name="use-cases-state"),
+    path("p/<slug:slug>/use-cases/refresh/", usecases.refresh, name="use-cases-refresh"),
+    path("p/<slug:slug>/use-cases/<int:number>/", usecases.use_case, name="use-case"),
+    path("p/<slug:slug>/use-cases/<int:number>/merge/", usecases.merge, name="use-case-merge"),
+    path("p/<slug:slug>/use-cases/<int:number>/take-out/", usecases.take_out, name="use-case-take-out"),
+    path("p/<slug:slug>/use-cases/<int:number>/split/", usecases.split, name="use-case-split"),
     path("p/<slug:slug>/settings/removals/", removals.removals, name="removals"),
     path("p/<slug:slug>/settings/removals/<int:pk>/lift/", removals.lift, name="lift-erasure"),
     path("p/<slug:slug>/settings/privacy/try/", removals.try_redaction, name="try-redaction"),

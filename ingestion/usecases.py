@@ -179,11 +179,11 @@ def merge(use_case: UseCase, others: Sequence[UseCase], *, by: User | None) -> U
         Invalid: none is given, or one cannot be merged.
     """
     if not others or any(other.pk == use_case.pk for other in others):
-        raise Invalid("Choose other use cases to merge.", fields={"with": "Expected numbers of other use cases."})
+        raise Invalid("Choose other use cases to merge.", fields={"numbers": "Expected numbers of other use cases."})
     for one in (use_case, *others):
         if one.project_id != use_case.project_id or one.merged_into_id or one.retired_at:
             said = f"Use case {one.number} is merged already, or no longer found."
-            raise Invalid(said, fields={"with": said})
+            raise Invalid(said, fields={"numbers": said})
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=use_case.project_id)
         pks = [other.pk for other in others]

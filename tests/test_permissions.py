@@ -58,6 +58,14 @@ GET    api-analytics-vocabulary -        in       in       in       in       sig
 POST   api-analytics-cancel  project     in       in       in       hidden   sign-in  in
 GET    api-analytics-summary project     in       in       in       hidden   sign-in  in
 
+GET    api-use-cases         project     in       in       in       hidden   sign-in  in
+POST   api-use-cases-refresh project     in       in       refused  hidden   sign-in  in
+GET    api-use-case          project,0   in       in       in       hidden   sign-in  in
+PATCH  api-use-case          project,0   in       in       refused  hidden   sign-in  in
+POST   api-use-case-merge    project,0   in       in       refused  hidden   sign-in  in
+POST   api-use-case-take-out project,0   in       in       refused  hidden   sign-in  in
+POST   api-use-case-split    project,0   in       in       refused  hidden   sign-in  in
+
 POST   api-evaluations       -           in       in       refused  hidden   sign-in  in
 GET    api-project-evaluations project   in       in       in       hidden   sign-in  in
 GET    api-evaluation        project,0   in       in       in       hidden   sign-in  in
@@ -108,6 +116,15 @@ GET    ingestion:analytics   project     in       in       in       hidden   sig
 POST   ingestion:save-view   project     in       in       refused  hidden   sign-in  sign-in
 POST   ingestion:delete-view project,0   in       in       refused  hidden   sign-in  sign-in
 POST   ingestion:test-connection project in       refused  refused  hidden   sign-in  sign-in
+
+GET    ingestion:use-cases   project     in       in       in       hidden   sign-in  sign-in
+GET    ingestion:use-cases-state project in       in       in       hidden   sign-in  sign-in
+POST   ingestion:use-cases-refresh project in     in       refused  hidden   sign-in  sign-in
+GET    ingestion:use-case    project,0   in       in       in       hidden   sign-in  sign-in
+POST   ingestion:use-case    project,0   in       in       refused  hidden   sign-in  sign-in
+POST   ingestion:use-case-merge project,0 in      in       refused  hidden   sign-in  sign-in
+POST   ingestion:use-case-take-out project,0 in   in       refused  hidden   sign-in  sign-in
+POST   ingestion:use-case-split project,0 in      in       refused  hidden   sign-in  sign-in
 
 GET    evaluation:list       project     in       in       in       hidden   sign-in  sign-in
 GET    evaluation:create     project     in       in       refused  hidden   sign-in  sign-in

@@ -2,6 +2,11 @@
 
 from django.urls import URLPattern
 
-from ingestion.api import analytics, logs, removals
+from ingestion.api import analytics, logs, removals, usecases
 
-urlpatterns: list[URLPattern] = [*logs.urlpatterns, *removals.urlpatterns, *analytics.urlpatterns]
+urlpatterns: list[URLPattern] = [
+    *logs.urlpatterns,
+    *removals.urlpatterns,
+    *analytics.urlpatterns,
+    *usecases.urlpatterns,
+]
