@@ -38,10 +38,10 @@ def read(project: Project, *, today: date, listed: Collection[str] | None) -> li
     """Return all offers of the project and of the instance by name; the project's own stands before the instance's."""
     rows = {offer.name: offer for offer in ModelOffer.objects.filter(project__isnull=True)}
     rows |= {offer.name: offer for offer in ModelOffer.objects.filter(project=project)}
-    # ordered by day: the last one of each offer wins
+    # ordered by day and revision: the last one of each offer wins
     until = {"offer__in": list(rows.values()), "valid_from__lte": today}
-    versions = {row.offer_id: row for row in OfferVersion.objects.filter(**until).order_by("valid_from")}
-    prices = {row.offer_id: row for row in Price.objects.filter(**until).order_by("valid_from")}
+    versions = {row.offer_id: row for row in OfferVersion.objects.filter(**until).order_by("valid_from", "revision")}
+    prices = {row.offer_id: row for row in Price.objects.filter(**until).order_by("valid_from", "revision")}
     return [
         _value(row, versions.get(row.pk), prices.get(row.pk), listed=None if listed is None else name in listed)
         for name, row in sorted(rows.items())

@@ -26,7 +26,7 @@ def receipt(project: Project, record: LogRecord) -> Receipt | None:
     valid = [entry for entry in dated if entry[0] <= record.occurred_at.date()]
     if not valid:
         return None
-    since, price = max(valid, key=lambda entry: entry[0])
+    since, price = max(reversed(valid), key=lambda entry: entry[0])
     found = pricing.lines(usage_of(record), price)
     # a price added later must not explain a cost that was computed before it
     explains = found is not None and sum(line.cost_nanousd for line in found) == record.cost_nanousd

@@ -120,11 +120,17 @@ def usage_of(record: RawRecord) -> Usage:
 
 @dataclass(frozen=True)
 class Price:
-    """Nano-dollars per million tokens; no cached price: cached tokens cost what others do."""
+    """Nano-dollars per million tokens.
+
+    Without a price of their own, tokens read from a cache or written to it cost what input does, reasoning what output
+    does.
+    """
 
     input_nanousd: int
     output_nanousd: int
     cached_input_nanousd: int | None = None
+    cache_write_nanousd: int | None = None
+    reasoning_nanousd: int | None = None
 
 
 @dataclass(frozen=True)

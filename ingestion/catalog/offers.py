@@ -53,18 +53,24 @@ def price_on(offer: ModelOffer, day: date) -> Price | None:
 
 
 def dated_prices(offer: ModelOffer) -> list[tuple[date, Price]]:
-    """All prices of an offer with the day they begin."""
-    return [(row.valid_from, value_of(row)) for row in offer.prices.all()]
+    """All prices of an offer with the day they begin, corrections after what they correct."""
+    return [(row.valid_from, value_of(row)) for row in offer.prices.order_by("valid_from", "revision")]
 
 
 def value_of(row: PriceRow) -> Price:
     """A price as the pure functions take it."""
-    return Price(row.input_nanousd, row.output_nanousd, row.cached_input_nanousd)
+    return Price(
+        row.input_nanousd,
+        row.output_nanousd,
+        row.cached_input_nanousd,
+        row.cache_write_nanousd,
+        row.reasoning_nanousd,
+    )
 
 
 def version_on(offer: ModelOffer, day: date) -> OfferVersion | None:
     """What is known of the offer's abilities on a day."""
-    return offer.versions.filter(valid_from__lte=day).order_by("-valid_from").first()
+    return offer.versions.filter(valid_from__lte=day).order_by("-valid_from", "-revision").first()
 
 
 @dataclass

@@ -22,9 +22,7 @@ def lines(usage: Usage, price: Price) -> tuple[Line, ...] | None:
     """What a call costs, kind by kind; None where its input or output tokens are unknown.
 
     Cached, cache-written and reasoning tokens stand apart from the rest of what they are part of; where the source does
-    not tell them, they count as the rest. Without a price of their own cached tokens cost what others do. Tokens
-    written to a cache have none in our prices: they cost what input does, which is too little where a provider asks
-    more for them. Reasoning is paid as output.
+    not tell them, they count as the rest. Without a price of their own they cost what the rest does.
     """
     found = _parts(usage, price)
     if found is None:
@@ -52,14 +50,18 @@ def _parts(usage: Usage, price: Price) -> tuple[tuple[str, int, int], ...] | Non
     cached = min(usage.cached_tokens or 0, usage.input_tokens)
     written = min(usage.cache_write_tokens or 0, usage.input_tokens - cached)
     reasoning = min(usage.reasoning_tokens or 0, usage.output_tokens)
-    cached_price = price.input_nanousd if price.cached_input_nanousd is None else price.cached_input_nanousd
     return (
         ("In", usage.input_tokens - cached - written, price.input_nanousd),
-        ("In, cached", cached, cached_price),
-        ("In, written to cache", written, price.input_nanousd),
+        ("In, cached", cached, _or(price.cached_input_nanousd, price.input_nanousd)),
+        ("In, written to cache", written, _or(price.cache_write_nanousd, price.input_nanousd)),
         ("Out", usage.output_tokens - reasoning, price.output_nanousd),
-        ("Out, reasoning", reasoning, price.output_nanousd),
+        ("Out, reasoning", reasoning, _or(price.reasoning_nanousd, price.output_nanousd)),
     )
+
+
+def _or(own: int | None, otherwise: int) -> int:
+    """A price of its own, which may be 0, or that of the rest."""
+    return otherwise if own is None else own
 
 
 def deviation(cost_nanousd: int | None, source_nanousd: int | None) -> float | None:
@@ -73,6 +75,6 @@ def deviation(cost_nanousd: int | None, source_nanousd: int | None) -> float | N
 
 
 def in_force(prices: Iterable[tuple[date, Price]], day: date) -> Price | None:
-    """The newest price that was valid on a day; None before the first."""
+    """The newest price that was valid on a day, of several from the same day the last; None before the first."""
     valid = [(since, price) for since, price in prices if since <= day]
-    return max(valid, key=lambda entry: entry[0])[1] if valid else None
+    return max(reversed(valid), key=lambda entry: entry[0])[1] if valid else None

@@ -50,12 +50,48 @@ def test_tokens_written_to_a_cache_and_spent_on_reasoning_stand_apart() -> None:
     ]  # fmt: skip
 
 
+def test_prices_of_their_own_hold_for_tokens_written_to_a_cache_and_spent_on_reasoning() -> None:
+    price = PriceValue(3_000_000_000, 15_000_000_000, 300_000_000, 3_750_000_000, 20_000_000_000)
+
+    found = pricing.lines(Usage(1000, 50, 400, 100, 20), price)
+
+    # by hand: 500 × $3, 400 × $0.30, 100 × $3.75, 30 × $15, 20 × $20, per million
+    assert found is not None
+    assert [line.cost_nanousd for line in found] == [1_500_000, 120_000, 375_000, 450_000, 400_000]
+
+
+def test_a_price_of_zero_of_its_own_is_no_missing_price() -> None:
+    assert pricing.cost_nanousd(Usage(10, 10, 0, 10, 10), PriceValue(10**9, 10**9, None, 0, 0)) == 0
+
+
+@given(
+    counts=st.tuples(*[st.integers(0, 10**6)] * 5),
+    rates=st.tuples(*[st.integers(0, 10**5)] * 5),
+    times=st.integers(0, 50),
+)
+def test_a_cost_is_linear_in_tokens_and_in_price(
+    counts: tuple[int, int, int, int, int], rates: tuple[int, int, int, int, int], times: int
+) -> None:
+    # whole nano-dollars per token, so that nothing is rounded
+    price = PriceValue(*(rate * 1_000_000 for rate in rates))
+    cached, written = min(counts[2], counts[0]), min(counts[3], max(counts[0] - counts[2], 0))
+    usage = Usage(counts[0], counts[1], cached, written, min(counts[4], counts[1]))
+    more = Usage(*(n * times for n in (counts[0], counts[1], cached, written, min(counts[4], counts[1]))))
+    dearer = PriceValue(*(rate * times * 1_000_000 for rate in rates))
+
+    once = pricing.cost_nanousd(usage, price)
+
+    assert once is not None
+    assert pricing.cost_nanousd(more, price) == once * times == pricing.cost_nanousd(usage, dearer)
+
+
 @given(
     counts=st.tuples(*[st.integers(0, 10**6)] * 2, *[st.none() | st.integers(0, 2 * 10**6)] * 3),
-    rates=st.tuples(*[st.integers(0, 10**11)] * 2, st.none() | st.integers(0, 10**11)),
+    rates=st.tuples(*[st.integers(0, 10**11)] * 2, *[st.none() | st.integers(0, 10**11)] * 3),
 )
 def test_a_receipt_adds_up_to_the_cost_whatever_a_source_says(
-    counts: tuple[int, int, int | None, int | None, int | None], rates: tuple[int, int, int | None]
+    counts: tuple[int, int, int | None, int | None, int | None],
+    rates: tuple[int, int, int | None, int | None, int | None],
 ) -> None:
     usage, price = Usage(*counts), PriceValue(*rates)
 
@@ -89,6 +125,22 @@ def test_the_newest_price_not_after_the_day_counts() -> None:
     assert pricing.in_force(prices, date(2025, 12, 31)) is None
     assert pricing.in_force(prices, date(2026, 2, 28)) == PriceValue(1, 1)
     assert pricing.in_force(prices, date(2026, 3, 1)) == PriceValue(3, 3)
+
+
+DAYS = st.dates(date(2024, 1, 1), date(2026, 12, 31))
+
+
+@given(days=st.lists(DAYS, min_size=1, max_size=8), asked=DAYS)
+def test_on_every_day_the_newest_price_counts_and_of_one_day_the_last(days: list[date], asked: date) -> None:
+    prices = [(day, PriceValue(n, 0)) for n, day in enumerate(days)]
+
+    found = pricing.in_force(prices, asked)
+
+    # the same, the long way: walk through the days in order, a later line takes the place of an earlier one
+    expected = None
+    for day, price in sorted(prices, key=lambda entry: (entry[0], entry[1].input_nanousd)):
+        expected = price if day <= asked else expected
+    assert found == expected
 
 
 def test_a_document_becomes_rows_and_again_adds_nothing(db: None) -> None:
