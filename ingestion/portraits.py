@@ -4,20 +4,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
-from django.db.models import Count, F, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Sum
 
 from agentopt.lib.errors import AgentOptError
-from ingestion import assigning, grouping, usecases
-from ingestion.analytics import engine
-from ingestion.models import LogRecordQuerySet, UseCase, UseCaseAssignment
+from ingestion import assigning, grouping, rollups, usecases
+from ingestion.models import UseCase, UseCaseAssignment
 from projects.jobs import ACTIVE
 from projects.models import Job, Project
 
 QUANTILES = (0.5, 0.95, 0.99)
-MEASURES = {"latency": "latency_us", "cost": "cost_nanousd", "input": "input_tokens", "output": "output_tokens"}
+MEASURES = {"latency": "latency", "cost": "cost", "input": "input_tokens", "output": "output_tokens"}
 EXAMPLES = 8
 _LOOKED_AT = 60
 _MAIN = ("latency",)
@@ -118,10 +115,12 @@ def state(project: Project) -> State:
 
 
 def portraits(project: Project, since: datetime | None = None, until: datetime | None = None) -> list[Portrait]:
-    """Every use case that is shown, the largest spend first, and the calls that belong to none at the end."""
-    logs = _rooted(engine.window(project, since, until))
-    found = _counted(logs, usecases.shown(project))
-    _add_quantiles(logs, found, _MAIN)
+    """Every use case that is shown, the largest spend first, and the calls that belong to none at the end.
+
+    Out of the roll-ups: `since` and `until` are rounded down to the hour.
+    """
+    found = _counted(project, _hour(since), _hour(until))
+    _add_quantiles(project, found, _MAIN, since=_hour(since), until=_hour(until))
     calls, cost = sum(one.calls for one in found.values()), sum(one.cost for one in found.values())
     for one in found.values():
         one.share_calls = one.calls / calls if calls else None
@@ -136,47 +135,51 @@ def portrait(
     """One use case with all its percentiles, within the whole of the project."""
     whole = {one.use_case.pk: one for one in portraits(project, since, until) if one.use_case}
     found = whole.get(use_case.pk, Portrait(use_case))
-    mine = _rooted(engine.window(project, since, until)).filter(root=use_case.pk)
-    _add_quantiles(mine, {use_case.pk: found}, tuple(MEASURES))
+    _add_quantiles(project, {use_case.pk: found}, tuple(MEASURES), since=_hour(since), until=_hour(until))
     return found
 
 
-def _rooted(logs: LogRecordQuerySet) -> Any:
-    """Calls with the use case that stands for theirs, as `root`."""
-    own = "assignment__use_case"
-    return logs.annotate(root=Coalesce(F(f"{own}__merged_into_id"), F(f"{own}_id")))
+def _hour(moment: datetime | None) -> datetime | None:
+    return moment.replace(minute=0, second=0, microsecond=0) if moment else None
 
 
-def _counted(logs: Any, shown: Sequence[UseCase]) -> dict[int, Portrait]:
-    """Figures by root; those of calls that no shown use case has stand under 0."""
-    found = {0: Portrait(None), **{use_case.pk: Portrait(use_case) for use_case in shown}}
-    models: dict[int, list[Used]] = defaultdict(list)
-    rows = logs.values("root", "model").annotate(
-        calls=Count("pk"), failed=Count("pk", filter=Q(status="failed")),
-        refused=Count("pk", filter=Q(refused=True) & ~Q(status="failed")),
-        cost=Sum("cost_nanousd"), priced=Count("cost_nanousd"),
-    )  # fmt: skip
-    for row in rows:
-        key = row["root"] if row["root"] in found else 0
+def _counted(project: Project, since: datetime | None, until: datetime | None) -> dict[int, Portrait]:
+    """Figures by use case; those of calls that no shown use case has stand under 0."""
+    found = {0: Portrait(None), **{use_case.pk: Portrait(use_case) for use_case in usecases.shown(project)}}
+    used: dict[int, dict[str, Used]] = defaultdict(dict)
+    read = rollups.read(project, since, until, groups=("use_case", "model", "status"))
+    figures = zip(read.keys, read.calls, read.known("cost"), read.total("cost"), strict=True)
+    for (use_case, model, status), calls, priced, cost in figures:
+        key = use_case if use_case in found else 0
         one = found[key]
-        cost = None if row["cost"] is None else int(row["cost"])
-        one.calls += row["calls"]
-        one.failed += row["failed"]
-        one.refused += row["refused"]
-        one.priced += row["priced"]
-        one.cost += cost or 0
-        models[key].append(Used(row["model"], row["calls"], cost))
-    for key, used in models.items():
-        found[key].models = sorted(used, key=lambda used: (-used.calls, used.model))
+        one.calls += calls
+        one.failed += calls if status == "failed" else 0
+        one.refused += calls if status == "refused" else 0
+        one.priced += priced
+        one.cost += cost
+        before = used[key].get(model, Used(model, 0, None))
+        spent = (before.cost_nanousd or 0) + cost if priced or before.cost_nanousd is not None else None
+        used[key][model] = Used(model, before.calls + calls, spent)
+    for key, models in used.items():
+        found[key].models = sorted(models.values(), key=lambda used: (-used.calls, used.model))
     return found
 
 
-def _add_quantiles(logs: Any, found: Mapping[int, Portrait], measures: Sequence[str]) -> None:
+def _add_quantiles(
+    project: Project,
+    found: Mapping[int, Portrait],
+    measures: Sequence[str],
+    *,
+    since: datetime | None,
+    until: datetime | None,
+) -> None:
+    """Percentiles out of the sketches, within `sketches.ACCURACY`; none for calls of no use case."""
+    read = rollups.read(project, since, until, groups=("use_case",), sketches=[MEASURES[one] for one in measures])
     for measure in measures:
-        for row, (_, values) in engine.ranked(logs, MEASURES[measure], ["root"], quantiles=QUANTILES).items():
-            root: object = row[0]
-            if isinstance(root, int) and root in found:
-                found[root].quantiles[measure] = values
+        for (use_case,), sketch in zip(read.keys, read.sketch(MEASURES[measure]), strict=True):
+            if use_case in found and sketch.n:
+                values = zip(QUANTILES, sketch.quantiles(QUANTILES), strict=True)
+                found[use_case].quantiles[measure] = {q: round(value) for q, value in values if value is not None}
 
 
 def examples(project: Project, use_case: UseCase) -> list[Example]:

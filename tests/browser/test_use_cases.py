@@ -7,7 +7,7 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
-from ingestion import usecases
+from ingestion import rollups, usecases
 from projects.models import Project, User
 from tests.browser import checks
 from tests.ingestion.test_usecases import NOW, row, rows_of, take_in
@@ -20,6 +20,7 @@ HOSTILE = "</script><script>document.title = 'owned'</script><img src=x onerror=
 def grouped(project: Project) -> Project:
     take_in(project, [*rows_of(120), row(999, HOSTILE)])
     usecases.refresh(project, now=NOW)
+    rollups.refresh(project)
     return project
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from tqdm import tqdm
 
 from agentopt.lib.errors import AgentOptError
-from ingestion import portraits, usecases
+from ingestion import portraits, rollups, usecases
 from ingestion.serializers.usecases import UseCasesOut
 from projects import access
 
@@ -32,6 +32,7 @@ class Command(BaseCommand):
             try:
                 project = access.project_named(options["project"])
                 usecases.refresh(project, now=timezone.now(), refit=options["refit"], beat=_Shown(bar))
+                rollups.refresh(project)
             except AgentOptError as error:
                 raise CommandError(error.message) from error
         found, state = portraits.portraits(project), portraits.state(project)
