@@ -93,7 +93,7 @@ def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
     """
     try:
         body = json.loads(record_body.request) if record_body is not None else None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
         return None

@@ -97,7 +97,7 @@ def append(
             prices=PriceBook(project),
             outcomes=outcomes,
         )
-        for chunk in _chunks(rows):
+        for chunk in _chunks(rows, most=CHUNK_BYTES // detection.GROWTH.get(format, 1)):
             total = _sum(total, _take(job, chunk))
             done += len(chunk)
             if beat is not None:
@@ -116,14 +116,14 @@ def _source(project: Project, name: str, rules: privacy.Rules, tally: Tally, *, 
     )
 
 
-def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+def _chunks(rows: Iterable[Row], *, most: int) -> Iterator[list[Row]]:
     """Cut a stream by rows and by bytes: a few long lines must not fill the memory."""
     chunk: list[Row] = []
     size = 0
     for line, raw in rows:
         chunk.append((line, raw))
         size += len(raw)
-        if len(chunk) == CHUNK_ROWS[connection.vendor] or size >= CHUNK_BYTES:
+        if len(chunk) == CHUNK_ROWS[connection.vendor] or size >= most:
             yield chunk
             chunk, size = [], 0
     if chunk:
@@ -135,6 +135,7 @@ def _sum(one: values.Imported, other: values.Imported) -> values.Imported:
         added=one.added + other.added,
         already_there=one.already_there + other.already_there,
         set_aside=one.set_aside + other.set_aside,
+        without_calls=one.without_calls + other.without_calls,
         batches=one.batches + other.batches,
         reasons=(one.reasons + other.reasons)[:MAX_REASONS],
     )
@@ -198,6 +199,7 @@ def _store(
         added=len(added),
         already_there=len(kept) - len(added),
         set_aside=len(asides),
+        without_calls=sum(row.found == [] for row in read),
         batches=int(bool(added or new_asides)),
         reasons=tuple(row.found for row in asides if isinstance(row.found, values.RowAside))[:MAX_REASONS],
     )

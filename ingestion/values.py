@@ -67,12 +67,14 @@ class Imported:
     """What came of rows given to the store, and what they held.
 
     `reasons` holds the first rows set aside, at most 100. `traces` counts different ones. Tokens and the source's own
-    cost are sums over the records that tell them; None: none does.
+    cost are sums over the records that tell them; None: none does. `without_calls` counts rows that tell of something
+    else, such as spans.
     """
 
     added: int = 0
     already_there: int = 0
     set_aside: int = 0
+    without_calls: int = 0
     batches: int = 0
     traces: int = 0
     messages: int = 0

@@ -23,6 +23,8 @@ READERS: dict[str, Reader] = {
     "csv": table.read,
     "parquet": table.read,
 }
+GROWTH = {"transcript": 8}
+"""How many times the bytes of its rows the calls of a format come to, about: each repeats what came before it."""
 _SIGNS = {
     "portkey": """ai_org ai_model req_units res_units response_time is_success response_status_code _id metrics
         request_url prompt_slug""",

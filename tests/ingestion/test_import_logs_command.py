@@ -14,7 +14,7 @@ from django.core.management import CommandError, call_command
 from ingestion.models import LogRecord, Trace
 from projects.models import Project
 from tests.ingestion.conftest import portkey_row
-from tests.ingestion.formats import test_transcript, test_usage
+from tests.ingestion.formats import test_langfuse, test_transcript, test_usage
 
 
 def run(*arguments: str) -> str:
@@ -45,6 +45,17 @@ def test_as_json_it_is_one_object(agent: Project, write_lines: Callable[..., Pat
         "added": 0, "already_there": 1, "set_aside": 0, "traces": 1, "messages": 2, "tool_calls": 0,
         "input_tokens": 1000, "output_tokens": 50, "cost_usd": 0.00018, "reasons": [],
     }  # fmt: skip
+
+
+def test_rows_that_hold_no_call_are_counted_and_not_set_aside(agent: Project, write_lines: Callable[..., Path]) -> None:
+    path = write_lines(test_langfuse.API, *test_langfuse.OTHERS.values())
+
+    said = run("agent", str(path))
+
+    assert said.splitlines()[:2] == [
+        "1 added, 0 already there, 0 set aside.",
+        "5 rows hold no call (spans, traces or scores).",
+    ]
 
 
 SUMS = ("traces", "messages", "tool_calls", "input_tokens", "output_tokens", "cost_usd")

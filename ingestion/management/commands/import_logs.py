@@ -55,6 +55,8 @@ class Command(BaseCommand):
         told = [f"{count:,} {name}" for name, count in held.items() if count]
         if found.cost_nanousd is not None:
             told.append(f"{wording.dollars(money.usd(found.cost_nanousd))} as it says")
+        if found.without_calls:
+            self.stdout.write(f"{found.without_calls:,} rows hold no call (spans, traces or scores).")
         if told:
             self.stdout.write(f"The file holds {', '.join(told)}.")
         for aside in found.reasons[:10]:
