@@ -184,6 +184,8 @@ ANALYTICS_MAX_S = _read("ANALYTICS_MAX_S", 30, _number(0.1, 600), "seconds, 0.1 
 ANALYTICS_DAY_ROWS = _read("ANALYTICS_DAY_ROWS", 50_000_000, _count(1, 10**12), "a whole number, at least 1")
 ANALYTICS_DAY_S = _read("ANALYTICS_DAY_S", 3600, _number(1, 86_400), "seconds, 1 to 86400")
 ANALYTICS_CACHE_ENTRIES = _read("ANALYTICS_CACHE_ENTRIES", 500, _count(0, 100_000), "a whole number from 0 to 100000")
+MAX_UPLOAD_MB = _read("MAX_UPLOAD_MB", 1024, _count(1, 1_000_000), "a whole number from 1 to 1000000")
+MAX_UPLOAD_IN_MEMORY_MB = _read("MAX_UPLOAD_IN_MEMORY_MB", 100, _count(1, 10_000), "a whole number from 1 to 10000")
 ENABLE_SCHEDULER = _read("ENABLE_SCHEDULER", "true", _switch, "true or false")
 EVALUATION_SCHEDULE_CRON = _read("EVALUATION_SCHEDULE_CRON", "0 2 * * 0", _cron, "five cron fields")
 
@@ -394,6 +396,7 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+FILE_UPLOAD_TEMP_DIR = DATA_DIR  # the only folder that is ours
 
 # ------------------------------------------------------------------------------------------------ API
 REST_FRAMEWORK = {

@@ -198,7 +198,7 @@ def _shared_prompts(recorded: Recorded, baseline: str, candidates: list[str]) ->
 def _project(options: argparse.Namespace, recorded: Recorded, *, url: str, scratch: Path) -> "Project":
     """The project of this set and baseline: made, connected to the sandbox that runs now, its logs imported."""
     from evaluation import services
-    from ingestion import services as ingestion
+    from ingestion import imports
     from projects import services as projects
     from projects.models import Project, User
 
@@ -208,7 +208,7 @@ def _project(options: argparse.Namespace, recorded: Recorded, *, url: str, scrat
     projects.connect(project, base_url=url, api_key="recorded", by=owner)
     logs = scratch / f"{options.set}.jsonl"
     logs.write_text("".join(_log_lines(recorded, options.baseline)), encoding="utf-8")
-    imported = ingestion.import_file(project, logs, format="openai")
+    imported = imports.import_file(project, logs, format="openai")
     if imported.set_aside:
         sys.exit(f"{imported.set_aside} recorded answers could not be read as logs")
     if recorded.judges:

@@ -71,12 +71,29 @@ def opened(path: Path) -> Iterator[Stream]:
         raw = io.BufferedReader(path.open("rb", buffering=0), PIECE_BYTES)
     except OSError as error:
         raise Invalid(f"{path}: {error.strerror}.", fields={"file": str(error.strerror)}) from error
-    with raw:
-        if raw.peek(2)[:2] == GZIP_MAGIC:
-            with io.BufferedReader(_Unpacked(raw), PIECE_BYTES) as unpacked:
-                yield unpacked
-        else:
-            yield raw
+    with raw, _unpacked(raw) as stream:
+        yield stream
+
+
+@contextmanager
+def unpacked(file: IO[bytes]) -> Iterator[Stream]:
+    """The bytes of a file that is open, from its start, unpacked where it is gzip; the file stays open."""
+    file.seek(0)
+    raw = io.BufferedReader(cast("io.RawIOBase", file), PIECE_BYTES)
+    try:
+        with _unpacked(raw) as stream:
+            yield stream
+    finally:
+        raw.detach()
+
+
+@contextmanager
+def _unpacked(raw: Stream) -> Iterator[Stream]:
+    if raw.peek(2)[:2] == GZIP_MAGIC:
+        with io.BufferedReader(_Unpacked(raw), PIECE_BYTES) as stream:
+            yield stream
+    else:
+        yield raw
 
 
 def rows(stream: Stream) -> Iterator[tuple[int, bytes]]:

@@ -1,17 +1,15 @@
-"""Changes to what is ingested: import a file, take pushed rows, pull from the gateway, check a connection."""
+"""Changes to what is ingested: take pushed rows, pull from the gateway, check a connection."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
-from ingestion import erasure, files, retention, rollups, store, usecases, values
+from ingestion import erasure, retention, rollups, store, usecases, values
 from ingestion.catalog import loader
 from ingestion.formats import detection
 from ingestion.gateway import Gateway, open_gateway
@@ -22,46 +20,6 @@ from projects.services import mark_connection
 
 LOOKED_AT_LINES = 20
 MAX_PUSHED_ROWS = 1000
-
-
-def import_file(
-    project: Project,
-    path: Path | str,
-    *,
-    format: str | None = None,  # noqa: A002
-    simulated: bool = False,
-    beat: Callable[..., object] | None = None,
-    label: str | None = None,
-) -> values.Imported:
-    """Store the rows of a file (`files.rows` says of which kinds); its format is found by looking unless named.
-
-    Args:
-        label: what the rows set aside are filed under; the file's name unless given.
-        beat: called with `done=`, rows read so far, after each committed chunk.
-
-    Raises:
-        Invalid: no such file, an empty one, an unknown format, one of a kind we do not read, or a damaged one: what
-            came before the damage is stored then.
-    """
-    path = Path(path)
-    with files.opened(path) as stream:
-        rows = (row for row in files.rows(stream) if row[1].strip())
-        first = list(islice(rows, LOOKED_AT_LINES))
-        if not first:
-            raise Invalid(f"{path.name} is empty: there are no logs in it.", fields={"file": "It is empty."})
-        found = store.append(
-            project,
-            chain(first, rows),
-            format=format or detection.detect([line for _, line in first]),
-            source=Batch.Source.FILE,
-            label=label or path.name,
-            simulated=simulated,
-            now=timezone.now(),
-            beat=beat,
-        )
-    rollups.refresh(project)
-    usecases.start_if_due(project)
-    return found
 
 
 def push(project: Project, rows: Sequence[Any], *, format: str | None = None) -> list[values.PushedRow]:  # noqa: A002

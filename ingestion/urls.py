@@ -2,13 +2,16 @@
 
 from django.urls import path
 
-from ingestion.views import analytics, logs, removals, usecases
+from ingestion.views import analytics, imports, logs, removals, usecases
 
 app_name = "ingestion"
 urlpatterns = [
     path("p/<slug:slug>/logs/", logs.logs, name="logs"),
     path("p/<slug:slug>/logs/sync/", logs.sync, name="sync"),
     path("p/<slug:slug>/logs/sync/state/", logs.sync_state, name="sync-state"),
+    path("p/<slug:slug>/logs/import/", imports.import_file, name="import"),
+    path("p/<slug:slug>/logs/set-aside/", imports.set_aside, name="set-aside"),
+    path("p/<slug:slug>/logs/coverage/", imports.coverage_page, name="coverage"),
     path("p/<slug:slug>/logs/<int:pk>/", logs.log, name="log"),
     path("p/<slug:slug>/use-cases/", usecases.use_cases, name="use-cases"),
     path("p/<slug:slug>/use-cases/state/", usecases.state, name="use-cases-state"),

@@ -96,6 +96,15 @@
   document.addEventListener("htmx:sendError", () => toast("The server could not be reached. Check the connection, then try again."));
   document.addEventListener("htmx:timeout", () => toast("The server took longer than 15 seconds. Narrow the time range, then try again."));
 
+  /* ---- a look at a large file needs its start only (Parquet is read from its end) ------------------------- */
+  const SLICE_BYTES = 4 * 1024 * 1024;
+  document.addEventListener("htmx:configRequest", (e) => {
+    const name = e.detail.elt.dataset.slice, file = name && e.detail.formData.get(name);
+    if (!file || !file.size || file.size <= SLICE_BYTES || /\.parquet$/i.test(file.name)) return;
+    e.detail.formData.set(name, file.slice(0, SLICE_BYTES), file.name);
+    e.detail.formData.set("cut", "1");
+  });
+
   /* ---- theme: kept in a cookie that the server reads, so the first paint is right ----------------------- */
   const isDark = () => (root.dataset.theme || (dark.matches ? "dark" : "light")) === "dark";
   function showTheme() {

@@ -110,6 +110,10 @@ POST   projects:remove-member project,membership in refused refused hidden  sign
 
 GET    ingestion:logs        project     in       in       in       hidden   sign-in  sign-in
 GET    ingestion:log         project,0   in       in       in       hidden   sign-in  sign-in
+GET    ingestion:import      project     in       in       refused  hidden   sign-in  sign-in
+POST   ingestion:import      project     in       in       refused  hidden   sign-in  sign-in
+GET    ingestion:set-aside   project     in       in       in       hidden   sign-in  sign-in
+GET    ingestion:coverage    project     in       in       in       hidden   sign-in  sign-in
 GET    ingestion:sync-state  project     in       in       in       hidden   sign-in  sign-in
 POST   ingestion:sync        project     in       in       refused  hidden   sign-in  sign-in
 GET    ingestion:analytics   project     in       in       in       hidden   sign-in  sign-in

@@ -81,7 +81,7 @@ class PageMiddleware:
 
 def problem(request: HttpRequest, error: AgentOptError) -> HttpResponse:
     """The page of a refusal: what is wrong and the way out."""
-    status = error.status if error.status in (400, 403, 404, 409, 422) else 502
+    status = error.status if error.status in (400, 403, 404, 409, 413, 422, 429) else 502
     if status == 502:
         log.warning("page_failed", code=error.code)
     template = ERROR_PAGES.get(status, "problem.html")

@@ -13,7 +13,7 @@ from django.utils import timezone
 from agentopt.sandbox import traffic, worlds
 from evaluation import run, services
 from evaluation.models import Evaluation
-from ingestion import services as ingestion
+from ingestion import imports
 from ingestion.catalog import loader
 from ingestion.gateway import Gateway, open_gateway
 from projects import services as projects
@@ -69,7 +69,7 @@ def take_in(project: Project, rows: Sequence[dict[str, Any]], folder: Path) -> N
     """Import rows as a file of the export's form."""
     path = folder / "log.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    ingestion.import_file(project, path, format="portkey")
+    imports.import_file(project, path, format="portkey")
 
 
 def open_study(

@@ -11,7 +11,7 @@ import pytest
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
-from ingestion import files, services, values
+from ingestion import files, imports, values
 from ingestion.formats.fields import MAX_LINE_BYTES
 from ingestion.models import LogBody, LogRecord, SetAside
 from projects.models import Project
@@ -26,7 +26,7 @@ def take(agent: Project, tmp_path: Path) -> Callable[..., values.Imported]:
     def take(content: bytes, **options: Any) -> values.Imported:
         path = tmp_path / "logs"
         path.write_bytes(content)
-        return services.import_file(agent, path, **options)
+        return imports.import_file(agent, path, **options)
 
     return take
 

@@ -20,7 +20,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import format_span_id, format_trace_id
 
-from ingestion import otlp, services, store
+from ingestion import imports, otlp, store
 from projects import tokens
 from projects.models import Project, User
 from tests.ingestion.formats import spans
@@ -225,7 +225,7 @@ def test_what_a_collector_wrote_to_a_file_imports_beside_what_was_sent(
     )
     send(sender, spans.line(span(CHAT)))
 
-    found = services.import_file(project, path)
+    found = imports.import_file(project, path)
 
     assert (found.added, found.already_there, found.set_aside) == (1, 1, 0)
     assert project.batches.latest("pk").format == "otlp"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from agentopt.lib.errors import Invalid, NotFound
-from ingestion import selectors, services, store
+from ingestion import imports, selectors, services, store
 from ingestion.models import LogRecord
 from ingestion.values import LogFilter
 from projects.models import Project
@@ -171,7 +171,7 @@ def test_a_file_of_many_lines_streams_through(agent: Project, write_lines: Calla
     def beat(done: int) -> None:
         seen.append(done)
 
-    outcome = services.import_file(agent, path, beat=beat)
+    outcome = imports.import_file(agent, path, beat=beat)
 
     assert outcome.added == seen[-1] == 1201
 

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from agentopt.lib import money, wording
 from agentopt.lib.errors import AgentOptError
-from ingestion import services, values
+from ingestion import imports, values
 from ingestion.formats.detection import READERS
 from projects import access
 
@@ -33,7 +33,7 @@ class Command(BaseCommand):
         with tqdm(unit=" rows", disable=not shown, file=sys.stderr) as bar:
             try:
                 project = access.project_named(options["project"])
-                found = services.import_file(
+                found = imports.import_file(
                     project, options["file"], format=options["format"], beat=lambda done: bar.update(done - bar.n)
                 )
             except AgentOptError as error:
