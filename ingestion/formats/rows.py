@@ -19,11 +19,16 @@ class Row:
 
     def raw(self, *names: str) -> msgspec.Raw:
         """The JSON of a field as it came; empty where it is absent."""
-        return next((self.given[name] for name in names if name in self.given), fields.NO_RAW)
+        for name in names:
+            found = self.given.get(name)
+            if found is not None:
+                return found
+        return fields.NO_RAW
 
     def plain(self, *names: str) -> Any:
         """A field as a Python value."""
-        return fields.plain(self.raw(*names))
+        found = self.raw(*names)
+        return None if found is fields.NO_RAW else fields.plain(found)
 
     def json(self, *names: str) -> Any:
         """The same, also where an object or a list is written as text."""
