@@ -1,7 +1,8 @@
 """The catalogue: prices are dated and only ever added; costs are worked by hand."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentopt.lib.errors import Conflict, Invalid
-from ingestion.catalog import loader, offers, pricing, public
+from ingestion.catalog import facts, loader, offers, pricing, public
 from ingestion.models import ModelOffer, OfferVersion, Price
 from ingestion.values import Price as PriceValue
 from ingestion.values import Usage
@@ -225,3 +226,103 @@ def test_models_of_the_gateway_are_learned_with_public_prices_where_they_are_kno
 def test_a_provider_we_do_not_know_is_not_priced_as_another_one() -> None:
     assert public.look_up("in-house", "gpt-4o-mini", date(2026, 1, 1)) is None
     assert public.look_up("", "gpt-4o-mini", date(2026, 1, 1)) is not None
+
+
+def test_public_prices_come_with_the_day_they_begin_where_it_is_known(agent: Project) -> None:
+    offer = offers.ensure(agent, "openai", "o3")
+
+    loader.note_public_price(offer)
+
+    # the price was cut to a fifth on 2025-06-10
+    before, after = offers.price_on(offer, date(2025, 6, 9)), offers.price_on(offer, date(2025, 6, 10))
+    assert before is not None
+    assert after is not None
+    assert (before.input_nanousd, after.input_nanousd) == (10 * 10**9, 2 * 10**9)
+
+
+def test_public_prices_of_writing_to_a_cache_are_taken(agent: Project) -> None:
+    offer = offers.ensure(agent, "anthropic", "claude-sonnet-4-5")
+
+    loader.note_public_price(offer)
+
+    row = offer.prices.get()
+    assert row.cache_write_nanousd == 3_750_000_000
+    assert row.reasoning_nanousd is None
+    assert "up to 200,000 tokens" in row.source
+
+
+def test_our_own_file_tells_abilities_family_and_retirement_with_source(agent: Project) -> None:
+    offer = offers.ensure(agent, "openai-prod", "o3")
+
+    loader.note_facts(offer)
+    loader.note_public_price(offer)
+
+    version = offer.versions.get()
+    assert (version.tools, version.parallel_tools, version.json_schema, version.reasoning) == (True, False, True, True)
+    assert version.seed is None
+    assert (offer.family, str(offer.retires_on)) == ("openai", "2026-12-11")
+    assert "LiteLLM" in offer.retirement_source
+    assert "LiteLLM" in version.source
+
+
+def test_dates_and_limits_of_a_provider_do_not_hold_for_another_host_but_the_family_does() -> None:
+    assert facts.look_up("azure-openai", "o3") is None
+    assert facts.look_up("in-house", "o3") is None
+    assert facts.family("us.anthropic.claude-3-5-sonnet-20241022-v2:0") == "anthropic"
+    assert facts.family("accounts/fireworks/models/llama-v3p1-70b") == "meta"
+    assert facts.family("own-7b") == ""
+
+
+def test_each_fact_of_our_file_names_its_source_and_stands_once() -> None:
+    found = facts.all_facts()
+
+    assert len({(one.provider, one.model) for one in found}) == len(found)
+    assert all(one.source for one in found)
+    assert all(one.provider == facts.OWN.get(one.provider, one.provider) for one in found)
+
+
+def test_what_a_person_entered_stands_when_public_figures_change(agent: Project) -> None:
+    offer = offers.ensure(agent, "openai", "gpt-4o-mini")
+    loader.add_price(offer, loader.PriceEntry(date(2026, 1, 1), Decimal(1), Decimal(2)), source="our contract")
+
+    assert loader.refresh(offer, today=date(2026, 11, 22))  # abilities
+    assert not loader.refresh(offer, today=date(2026, 11, 23))
+
+    assert offer.prices.get().source == "our contract"
+
+
+def test_a_newer_public_price_is_a_new_row_from_the_day_it_is_seen(agent: Project, monkeypatch: Any) -> None:
+    offer = offers.ensure(agent, "openai", "gpt-4o-mini")
+    loader.refresh(offer, today=date(2026, 11, 1))
+    known = public.look_up("openai", "gpt-4o-mini", date(2026, 11, 22))
+    assert known is not None
+    dearer = replace(known, prices=(replace(known.prices[0], input_usd_per_m=Decimal(7)),))
+    monkeypatch.setattr(public, "look_up", lambda *_: dearer)
+
+    assert loader.refresh(offer, today=date(2026, 11, 22))
+    assert not loader.refresh(offer, today=date(2026, 11, 22))
+
+    assert [(str(row.valid_from), row.input_nanousd) for row in offer.prices.order_by("valid_from")] == [
+        ("2020-01-01", 150_000_000), ("2026-11-22", 7_000_000_000),
+    ]  # fmt: skip
+
+
+def test_a_correction_of_a_day_is_a_row_of_its_own_that_counts(agent: Project) -> None:
+    offer = offers.ensure(agent, "house", "own-7b")
+    day = date(2026, 1, 1)
+    loader.add_price(offer, loader.PriceEntry(day, Decimal(1), Decimal(2)), source="typed")
+
+    with pytest.raises(Conflict, match="another price"):
+        loader.add_price(offer, loader.PriceEntry(day, Decimal(3), Decimal(4)), source="typed")
+    loader.add_price(offer, loader.PriceEntry(day, Decimal(3), Decimal(4)), source="invoice", correct=True)
+
+    assert [(row.revision, row.source) for row in offer.prices.order_by("revision")] == [(1, "typed"), (2, "invoice")]
+    assert offers.price_on(offer, day) == PriceValue(3 * 10**9, 4 * 10**9)
+
+
+@pytest.mark.parametrize("usd", [Decimal("NaN"), Decimal(-1), Decimal(10) ** 12, Decimal("Infinity")])
+def test_a_price_that_makes_no_sense_is_refused(agent: Project, usd: Decimal) -> None:
+    offer = offers.ensure(agent, "house", "own-7b")
+
+    with pytest.raises(Invalid):
+        loader.add_price(offer, loader.PriceEntry(date(2026, 1, 1), usd, Decimal(1)), source="x")
