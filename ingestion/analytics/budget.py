@@ -63,13 +63,18 @@ class Stopped(AgentOptError):
 
 
 # ------------------------------------------------------------------------------------------------ before
-def check_rows(project: Project, request: AnalyticsRequest) -> int:
+def check_rows(project: Project, request: AnalyticsRequest, *, known: int | None = None) -> int:
     """How many rows a question reads: those of its window, of its models if it names some.
+
+    Args:
+        known: as roll-ups tell, to the hour; counted where they do not, or where the hours hold too many.
 
     Raises:
         TooManyRows: more than ANALYTICS_MAX_ROWS.
     """
     most = settings.ANALYTICS_MAX_ROWS
+    if known is not None and known <= most:
+        return known
     n = _read_by(project, request).order_by()[: most + 1].count()
     if n <= most:
         return n

@@ -12,9 +12,10 @@ import msgspec
 from django.utils import timezone
 
 from agentopt.lib.errors import Conflict
-from ingestion.analytics import answers, budget, cache, sampling
+from ingestion.analytics import answers, budget, cache, hourly, sampling
 from ingestion.analytics.requests import AnalyticsRequest, Clustering, Sampling, checked
 from ingestion.analytics.rows import Rows
+from ingestion.analytics.sources import Source
 from projects.models import Privacy, Project
 
 
@@ -64,12 +65,24 @@ def _check_use_cases(project: Project) -> None:
 
 
 def _computed(project: Project, request: AnalyticsRequest, *, token: str, now: datetime) -> dict[str, Any]:
-    n = budget.check_rows(project, request)
+    is_current = hourly.are_current(project, request.since, request.until)
+    in_hours: hourly.Rollups | None = None
+    if is_current and hourly.serves(request):
+        in_hours = hourly.Rollups(project, request.since, request.until, filters=request.filters)
+        if not isinstance(request, Sampling):
+            return _answered(request, in_hours)
+    if isinstance(request, Sampling) and in_hours is not None and not request.strata:
+        n = request.size
+    else:
+        n = budget.check_rows(project, request, known=hourly.calls(project, request) if is_current else None)
     with budget.running(project, request, n=n, token=token, now=now) as check:
         source = Rows(project, request.since, request.until, filters=request.filters, check=check)
-        if isinstance(request, Sampling):
-            return _sampled(request, source)
-        return {**_head(request, source=source.name, error=source.error), **answers.answer(request, source), "run": {}}
+        return _sampled(request, source, in_hours) if isinstance(request, Sampling) else _answered(request, source)
+
+
+def _answered(request: AnalyticsRequest, source: Source) -> dict[str, Any]:
+    found = answers.answer(request, source)
+    return {**_head(request, source=source.name, error=source.error), **found, "run": {}}
 
 
 def _head(request: AnalyticsRequest, *, source: str, error: float | None) -> dict[str, Any]:
@@ -81,8 +94,8 @@ def _head(request: AnalyticsRequest, *, source: str, error: float | None) -> dic
     }
 
 
-def _sampled(request: Sampling, source: Rows) -> dict[str, Any]:
-    found = sampling.draw(request, source, totals=source.totals(request.strata, "calls"))
+def _sampled(request: Sampling, source: Rows, in_hours: Source | None) -> dict[str, Any]:
+    found = sampling.draw(request, source, totals=(in_hours or source).totals(request.strata, "calls"))
     return {
         **_head(request, source=source.name, error=None),
         "seed": request.seed,

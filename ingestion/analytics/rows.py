@@ -28,7 +28,10 @@ STATUS = Case(
     When(status="failed", then=Value("failed")), When(refused=True, then=Value("refused")), default=Value("ok")
 )
 # what a share counts, among which calls
-_SHARES = {"failed": (Q(status="failed"), Q(pk__gt=0)), "refused": (Q(refused=True), Q(refused__isnull=False))}
+_SHARES = {
+    "failed": (Q(status="failed"), Q(pk__gt=0)),
+    "refused": (Q(refused=True) & ~Q(status="failed"), Q(refused__isnull=False)),
+}
 _KEYS: dict[str, Any] = {
     "status": STATUS,
     # connections speak UTC on both databases; Trunc would call back into Python for every row on SQLite
@@ -84,8 +87,11 @@ def keyed(logs: LogRecordQuerySet, groups: Sequence[str]) -> Any:
 
 def ranked(
     logs: LogRecordQuerySet, column: str, groups: Sequence[str] = (), *, quantiles: Sequence[float]
-) -> dict[Group, tuple[int, dict[float, int]]]:
-    """Exact quantiles of a whole-number column by group: {group: (n, {quantile: value})}. Nulls are left out."""
+) -> dict[tuple[Any, ...], tuple[int, dict[float, int]]]:
+    """Exact quantiles of a whole-number column by group: {group: (n, {quantile: value})}. Nulls are left out.
+
+    A group may also be an annotation of `logs`; its value comes as it is.
+    """
     names = [f"g{place}" for place in range(len(groups))]
     partition = [F(name) for name in names] or None
     rows = keyed(logs.filter(**{f"{column}__isnull": False}), groups).annotate(
@@ -97,9 +103,12 @@ def ranked(
     for q in quantiles:
         # the smallest rank that is at least n·q, in whole numbers
         wanted |= Q(rank=(F("of") * round(q * 1000) + 999) / 1000)
-    out: dict[Group, tuple[int, dict[float, int]]] = {}
+    out: dict[tuple[Any, ...], tuple[int, dict[float, int]]] = {}
     for row in rows.filter(wanted).values(*names, "figure", "rank", "of"):
-        group = tuple(text(name, row[f"g{place}"]) for place, name in enumerate(groups))
+        group = tuple(
+            text(name, row[f"g{place}"]) if name in ("day", "hour") else row[f"g{place}"]
+            for place, name in enumerate(groups)
+        )
         n, found = out.setdefault(group, (row["of"], {}))
         found |= {q: row["figure"] for q in quantiles if row["rank"] == (n * round(q * 1000) + 999) // 1000}
     return out

@@ -3,32 +3,22 @@
 import hashlib
 import json
 import random
-import threading
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from io import StringIO
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 from zlib import crc32
 
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
-from django.core.management import CommandError, call_command
-from django.db import connection
-from django.test import Client
-from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
 
-from agentopt.lib.errors import Conflict, Invalid, NotFound
-from ingestion import analytics, store
-from ingestion.analytics import budget
+from agentopt.lib.errors import Conflict
+from ingestion import analytics, rollups, store
+from ingestion.analytics import answers
 from ingestion.analytics.requests import Filters
 from ingestion.analytics.rows import Rows
-from ingestion.models import AnalyticsEntry, AnalyticsRun
+from ingestion.models import AnalyticsEntry, LogRecord, UseCaseAssignment
 from projects.models import Privacy, Project
-from tests.ingestion import questions
 from tests.ingestion.conftest import encoded, portkey_row
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -73,6 +63,21 @@ def ask(project: Project, **question: Any) -> dict[str, Any]:
     return analytics.answer(project, analytics.read(question), now=NOW)
 
 
+def name_some(project: Project) -> list[LogRecord]:
+    """Three use cases, one of them merged into another; most calls are assigned."""
+    first, second, third = (
+        project.use_cases.create(number=number, name=name, origin="found")
+        for number, name in enumerate(("refund", "order", "again a refund"))
+    )
+    third.merged_into = first
+    third.save()
+    records = list(project.logs.order_by("pk"))
+    for place, record in enumerate(records[:200]):
+        UseCaseAssignment.objects.create(record=record, use_case=(first, second, third)[place % 3])
+    rollups.mark(project.pk, {record.occurred_at for record in records})
+    return records
+
+
 def frame(project: Project) -> pd.DataFrame:
     columns = ("model", "status", "refused", "occurred_at", "cost_nanousd", "latency_us", "input_tokens", "metadata")
     return pd.DataFrame(list(project.logs.values(*columns)))
@@ -85,13 +90,15 @@ QUESTIONS: list[dict[str, Any]] = [
     {"kind": "percentiles", "metric": "cost", "group_by": ["hour", "status"], "exact": True},
     {"kind": "distribution", "metric": "latency", "exact": True},
     {"kind": "distribution", "metric": "input_tokens", "scale": "linear", "bins": 7, "exact": True},
+    {"kind": "percentiles", "metric": "latency", "group_by": ["day", "model"]},
+    {"kind": "distribution", "metric": "cost"},
     {"kind": "correlation", "method": "spearman"},
     {"kind": "correlation", "group_by": ["provider"], "metrics": ["latency", "output_tokens"]},
     {"kind": "sampling", "size": 20, "seed": 3},
     {"kind": "sampling", "size": 25, "strata": ["model", "metadata.team"], "allocation": "equal"},
     {"kind": "sampling", "size": 25, "strata": ["day"], "filters": {"metadata": {"team": ["a", "b"]}}},
 ]
-GOLDEN = "e8a8637d9e7187df8c473723be348a6a907d0ff472f7f7e9be5ae1f1a91e8d0d"
+GOLDEN = "0a0f2f99ee631d43578847eae42a1796aac43cb8d65102fb3fca9e05f24b91e3"
 
 
 def canonical(project: Project) -> bytes:
@@ -166,6 +173,70 @@ def test_sums_beyond_64_bits_are_whole_on_either_database(agent: Project) -> Non
     assert found["rows"][0]["value"] == (2**63 - 1) / 10**9
 
 
+HOURLY: list[dict[str, Any]] = [
+    {"kind": "aggregation", "metric": metric, "aggregate": aggregate}
+    for metric, aggregates in {
+        "cost": ("sum", "mean", "min", "max", "count"), "failed": ("rate", "count"), "refused": ("rate",),
+        "calls": ("count",), "source_cost": ("mean",),
+    }.items()
+    for aggregate in aggregates
+] + [{"kind": "correlation", "metrics": ["cost", "latency", "input_tokens"]}]  # fmt: skip
+
+
+@pytest.mark.parametrize("narrow", [
+    {},
+    {"since": "2026-01-01T05:00:00Z", "until": "2026-01-03T07:00:00Z"},
+    {"filters": {"model": ["alpha", "δ"], "status": ["ok"]}},
+    {"filters": {"use_case": ["refund", ""]}},
+    {"filters": {"use_case": ["no such"]}},
+    {"filters": {"model": ["no such"]}},
+], ids=str)  # fmt: skip
+def test_roll_ups_and_calls_tell_the_same(agent: Project, narrow: dict[str, Any]) -> None:
+    keep(agent, calls(300))
+    name_some(agent)
+    for question in HOURLY:
+        for groups in ([], ["model"], ["day", "status"], ["hour"], ["use_case", "provider"]):
+            request = {**question, **narrow, "group_by": groups, "limit": 1000}
+            from_hours = ask(agent, **request)
+            read = analytics.read(request)
+            exact = answers.answer(read, Rows(agent, read.since, read.until, filters=read.filters))
+
+            assert from_hours["source"] == "rollup"
+            assert {name: from_hours[name] for name in exact} == exact
+
+
+def test_estimates_are_within_their_error(agent: Project) -> None:
+    keep(agent, calls(300))
+    for groups in ([], ["model"], ["model", "day"]):
+        question = {
+            "kind": "percentiles",
+            "metric": "latency",
+            "group_by": groups,
+            "quantiles": [0.01, 0.5, 0.95, 0.999],
+        }
+
+        rough, exact = ask(agent, **question), ask(agent, **question, exact=True)
+
+        assert (rough["source"], rough["error"], exact["source"], exact["error"]) == ("rollup", 0.02, "rows", None)
+        for one, other in zip(rough["rows"], exact["rows"], strict=True):
+            assert (one["group"], one["n"], one["unknown"]) == (other["group"], other["n"], other["unknown"])
+            for q, value in other["values"].items():
+                assert one["values"][q] == pytest.approx(value, rel=0.0201)
+                assert one["intervals"][q] == (
+                    other["intervals"][q] and pytest.approx(other["intervals"][q], rel=0.0201)
+                )
+
+
+@pytest.mark.parametrize("narrow", [
+    {"since": "2026-01-01T05:30:00Z"}, {"filters": {"metadata": {"team": ["a"]}}}, {"group_by": ["metadata.team"]},
+    {"metric": "reasoning_tokens"},
+], ids=str)  # fmt: skip
+def test_what_roll_ups_do_not_hold_comes_from_the_calls(agent: Project, narrow: dict[str, Any]) -> None:
+    keep(agent, calls(20))
+
+    assert ask(agent, **{"kind": "aggregation", "metric": "cost", **narrow})["source"] == "rows"
+
+
 # ------------------------------------------------------------------------------------------------ samples
 def test_a_sample_is_repeatable_and_says_its_strata(agent: Project) -> None:
     keep(agent, calls())
@@ -204,17 +275,7 @@ def test_clustering_says_why_there_is_none(agent: Project, make_project: Callabl
 
 def test_clustering_is_a_table_of_use_cases_with_merged_ones_together(agent: Project) -> None:
     keep(agent, calls())
-    from ingestion.models import UseCaseAssignment
-
-    first, second, third = (
-        agent.use_cases.create(number=number, name=name, origin="found")
-        for number, name in enumerate(("refund", "order", "again a refund"))
-    )
-    third.merged_into = first
-    third.save()
-    records = list(agent.logs.order_by("pk"))
-    for place, record in enumerate(records[:200]):
-        UseCaseAssignment.objects.create(record=record, use_case=(first, second, third)[place % 3])
+    records = name_some(agent)
 
     found = ask(agent, kind="clustering", exact=True)
 
@@ -230,8 +291,6 @@ def test_clustering_is_a_table_of_use_cases_with_merged_ones_together(agent: Pro
 def test_a_new_name_of_a_use_case_is_in_the_next_answer(agent: Project) -> None:
     keep(agent, calls(10))
     use_case = agent.use_cases.create(number=1, name="refund", origin="found")
-    from ingestion.models import UseCaseAssignment
-
     UseCaseAssignment.objects.create(record=agent.logs.earliest("pk"), use_case=use_case)
     question = {"kind": "aggregation", "metric": "calls", "group_by": ["use_case"]}
     ask(agent, **question)
@@ -287,193 +346,3 @@ def test_nobody_gets_the_answer_of_another_project(agent: Project, make_project:
 
     assert ask(agent, kind="aggregation", metric="calls")["n"] == 20
     assert ask(make_project("other"), kind="aggregation", metric="calls")["n"] == 0
-
-
-# ------------------------------------------------------------------------------------------------ what it may cost
-ROWS_ONLY = {"kind": "percentiles", "metric": "latency", "group_by": ["metadata.team"]}
-
-
-def test_too_many_rows_are_refused_with_the_question_that_fits(agent: Project, settings: Any) -> None:
-    keep(agent, calls())
-    settings.ANALYTICS_MAX_ROWS = 100
-
-    with pytest.raises(budget.TooManyRows) as caught:
-        ask(agent, **ROWS_ONLY)
-
-    proposal = caught.value.proposal
-    assert proposal is not None
-    fits = ask(agent, **proposal)
-    assert 80 <= fits["n"] + fits["unknown"] <= 100
-    assert fits["window"]["since"] == proposal["since"]
-
-
-def test_a_question_about_few_models_may_take_a_longer_window(agent: Project, settings: Any) -> None:
-    keep(agent, calls())
-    settings.ANALYTICS_MAX_ROWS = 100
-
-    assert ask(agent, **ROWS_ONLY, filters={"model": ["alpha"]})["n"] > 0
-
-
-def test_a_day_has_an_end(agent: Project, settings: Any) -> None:
-    keep(agent, calls())
-    settings.ANALYTICS_DAY_ROWS = 500
-    settings.ANALYTICS_CACHE_ENTRIES = 0
-    for limit in (1, 2):
-        ask(agent, **ROWS_ONLY, limit=limit)
-
-    with pytest.raises(budget.DayUsedUp) as caught:
-        ask(agent, **ROWS_ONLY)
-
-    assert "midnight" in caught.value.message
-    tomorrow = analytics.answer(agent, analytics.read(ROWS_ONLY), now=NOW + timedelta(days=1))
-    assert tomorrow["n"] > 0
-    assert AnalyticsRun.objects.count() == 3
-
-
-def test_what_is_kept_costs_nothing(agent: Project) -> None:
-    keep(agent, calls(20))
-
-    for _ in range(3):
-        ask(agent, **ROWS_ONLY)
-
-    assert AnalyticsRun.objects.count() == 1
-
-
-def _make_slow(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A database that takes long over every question."""
-    many = {"sqlite": "SELECT COUNT(*) FROM (WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n "
-            "WHERE i < 200000000) SELECT i FROM n)", "postgresql": "SELECT pg_sleep(60)"}  # fmt: skip
-
-    def slow(*_given: Any, **_named: Any) -> Any:
-        with connection.cursor() as cursor:
-            cursor.execute(many[connection.vendor])
-
-    monkeypatch.setattr("ingestion.analytics.rows.Rows.totals", slow)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_question_ends_at_its_deadline_and_the_connection_is_as_before(
-    agent: Project, settings: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(agent, calls(10))
-    settings.ANALYTICS_MAX_S = 0.3
-    with monkeypatch.context() as patch:
-        _make_slow(patch)
-        with pytest.raises(budget.TookTooLong):
-            ask(agent, kind="aggregation", metric="cost", group_by=["metadata.team"])
-
-    assert ask(agent, kind="aggregation", metric="calls", group_by=["metadata.team"])["n"] == 10
-    if connection.vendor == "postgresql":
-        with connection.cursor() as cursor:
-            cursor.execute("SHOW statement_timeout")
-            assert cursor.fetchone() == ("0",)
-
-
-@pytest.mark.django_db(transaction=True)
-def test_a_running_question_is_stopped_by_its_token(
-    reader: Any, project: Project, client_of: Callable[..., Client], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(project, calls(10))
-    _make_slow(monkeypatch)
-    answers = []
-
-    def stop() -> None:
-        client = client_of(reader)
-        while not AnalyticsRun.objects.filter(token="tab-7").exists():
-            time.sleep(0.05)
-        answers.append(
-            client.post(f"/api/v1/analytics/{project.slug}/cancel", {"token": "tab-7"}, content_type="application/json")
-        )
-        connection.close()
-
-    other = threading.Thread(target=stop)
-    other.start()
-    question = {"project": project.slug, "kind": "aggregation", "metric": "cost", "group_by": ["metadata.team"]}
-    found = client_of(reader).post(
-        "/api/v1/analytics", question, content_type="application/json", headers={"X-Question-Token": "tab-7"}
-    )
-    other.join()
-
-    assert (found.status_code, found.json()["error"]["code"]) == (409, "stopped")
-    assert (answers[0].status_code, answers[0].json()) == (202, {"stopping": 1})
-    with pytest.raises(NotFound):
-        analytics.cancel(project, "tab-7")
-
-
-# ------------------------------------------------------------------------------------------------ nothing else
-@pytest.mark.django_db
-@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
-@given(question=questions.allowed() | questions.hostile())
-def test_no_question_reaches_beyond_the_project(
-    question: Any, project: Project, reader: Any, client_of: Callable[..., Client]
-) -> None:
-    if not project.logs.exists():
-        keep(project, calls(40))
-    client = client_of(reader)
-    body = {**question, "project": project.slug} if isinstance(question, dict) else question
-
-    with CaptureQueriesContext(
-        connection,
-    ) as seen:
-        found = client.post("/api/v1/analytics", json.dumps(body), content_type="application/json")
-
-    assert found.status_code in (200, 400, 409, 422)
-    if found.status_code != 200:
-        assert found.json()["error"]["fields"] or found.status_code == 409
-    for query in seen.captured_queries:
-        if "ingestion_logrecord" in query["sql"]:
-            assert f'"ingestion_logrecord"."project_id" = {project.pk}' in query["sql"]
-
-
-def test_an_error_over_the_api_holds_the_question_that_fits(
-    project: Project, reader: Any, client_of: Callable[..., Client], settings: Any
-) -> None:
-    keep(project, calls())
-    settings.ANALYTICS_MAX_ROWS = 100
-    body = {**ROWS_ONLY, "project": project.slug}
-
-    found = client_of(reader).post("/api/v1/analytics", body, content_type="application/json")
-
-    assert (found.status_code, found.json()["error"]["code"]) == (422, "too_many_rows")
-    again = {**found.json()["error"]["proposal"], "project": project.slug}
-    assert client_of(reader).post("/api/v1/analytics", again, content_type="application/json").status_code == 200
-
-
-# ------------------------------------------------------------------------------------------------ command
-def test_the_command_answers_a_file_and_standard_input(
-    agent: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keep(agent, calls(30))
-    text = json.dumps({"kind": "aggregation", "metric": "calls", "group_by": ["model"]})
-    path = tmp_path / "question.json"
-    path.write_text(text)
-    monkeypatch.setattr("sys.stdin", StringIO(text))
-    whole, plain = StringIO(), StringIO()
-
-    call_command("analyze", agent.slug, str(path), "--json", stdout=whole)
-    call_command("analyze", agent.slug, "-", stdout=plain)
-
-    assert json.loads(whole.getvalue())["n"] == 30
-    assert "aggregation over 30 calls" in plain.getvalue()
-    assert "model:alpha" in plain.getvalue()
-
-
-def test_the_command_says_what_is_wrong(agent: Project, tmp_path: Path) -> None:
-    bad, none = tmp_path / "bad.json", tmp_path / "none.json"
-    bad.write_text("{")
-    none.write_text('{"kind": "sql"}')
-
-    for name, said in ((tmp_path / "absent", "cannot be read"), (bad, "no JSON"), (none, "aggregation, percentiles")):
-        with pytest.raises(CommandError, match=said):
-            call_command("analyze", agent.slug, str(name))
-
-
-def test_too_many_groups_are_refused_by_name(agent: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    keep(agent, calls(30))
-    monkeypatch.setattr("ingestion.analytics.rows.MAX_GROUPS", 2)
-    monkeypatch.setattr("ingestion.analytics.rows.Rows._rows.__kwdefaults__", {"limit": 2}, raising=False)
-
-    with pytest.raises(Invalid) as caught:
-        ask(agent, kind="aggregation", metric="calls", group_by=["metadata.team"])
-
-    assert "group_by" in caught.value.fields
