@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MODELS = [("openai", "gpt-4o"), ("openai", "gpt-4o-mini"), ("anthropic", "claude-3-5-sonnet-20241022")]
+BLOCK = 20_000
 FIRST_AT = datetime(2026, 1, 1, tzinfo=UTC)
 SYLLABLES = (
     "an",
@@ -94,7 +95,11 @@ class Rows:
 
 
 def write(path: Path, n: int, *, seed: int = 7) -> int:
-    """Write `n` rows to a file; its size in bytes."""
+    """Write `n` rows to a file, drawn in blocks that repeat under new ids; its size in bytes."""
+    block = list(Rows(seed).lines(min(n, BLOCK)))
     with path.open("wb") as out:
-        out.writelines(Rows(seed).lines(n))
+        for turn in range(-(-n // len(block))):
+            for line in block[: n - turn * len(block)]:
+                named = line.replace(b'"id":"', b'"id":"%04x' % turn, 1)
+                out.write(named.replace(b"conversation-", b"conversation-%d-" % turn, 1))
     return path.stat().st_size
