@@ -99,14 +99,9 @@ def append(
             prices=PriceBook(project),
             outcomes=outcomes,
         )
-<<<<<<< HEAD
         for chunk in _chunks(rows, most=CHUNK_BYTES // detection.GROWTH.get(format, 1)):
-            total = _sum(total, _take(job, chunk))
-=======
-        for chunk in _chunks(rows):
             with _calm():
                 total = _sum(total, _take(job, chunk))
->>>>>>> ff81249 (benchmarks: Measure taking logs in against the raw limit)
             done += len(chunk)
             if beat is not None:
                 beat(done=done)

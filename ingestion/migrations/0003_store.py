@@ -91,6 +91,8 @@ class Migration(migrations.Migration):
             "logrecord",
             models.Index(condition=models.Q(("version__gt", 1)), fields=["project", "key", "version"], name="log_later_versions"),
         ),
+        migrations.RemoveIndex("logrecord", "log_by_model"),
+        migrations.AddIndex("logrecord", models.Index(fields=["project", "model", "-occurred_at", "-id"], name="log_by_model")),
         migrations.AddIndex("logrecord", models.Index(fields=["trace", "occurred_at"], name="log_by_trace")),
         *GUARDED,
     ]

@@ -194,7 +194,7 @@ class LogRecord(models.Model):
             Index(fields=["project", "key", "version"], name="log_later_versions", condition=Q(version__gt=1)),
             Index(fields=["trace", "occurred_at"], name="log_by_trace"),
             Index(fields=["project", "-occurred_at", "-id"], name="log_by_time"),
-            Index(fields=["project", "model", "-occurred_at"], name="log_by_model"),
+            Index(fields=["project", "model", "-occurred_at", "-id"], name="log_by_model"),
         ]
 
     def __str__(self) -> str:

@@ -220,26 +220,25 @@ def test_the_database_itself_refuses(agent: Project, statement: str) -> None:
         cursor.execute(statement)
 
 
-def test_sqlite_refuses_to_replace_a_row(agent: Project) -> None:
+@pytest.mark.parametrize("table", ["logrecord", "logbody", "batch"])
+def test_sqlite_refuses_to_replace_a_row(agent: Project, table: str) -> None:
     if connection.vendor != "sqlite":
         pytest.skip("REPLACE is SQLite's")
     append(agent, portkey_row(1))
 
     with pytest.raises(DatabaseError, match="immutable"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT OR REPLACE INTO ingestion_logbody (record_id, request, response, preview) "
-            "SELECT record_id, 'x', response, preview FROM ingestion_logbody"
-        )
+        cursor.execute(f"INSERT OR REPLACE INTO ingestion_{table} SELECT * FROM ingestion_{table}")
 
 
-def test_postgresql_refuses_to_truncate(agent: Project) -> None:
+@pytest.mark.parametrize("table", ["logrecord", "logbody", "batch"])
+def test_postgresql_refuses_to_truncate(agent: Project, table: str) -> None:
     if connection.vendor != "postgresql":
         pytest.skip("TRUNCATE is PostgreSQL's")
     append(agent, portkey_row(1))
     connection.check_constraints()  # foreign keys that wait for the commit would refuse first
 
     with pytest.raises(DatabaseError, match="immutable"), transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("TRUNCATE ingestion_logbody")
+        cursor.execute(f"TRUNCATE ingestion_{table} CASCADE")
 
 
 def test_the_triggers_that_must_exist_exist(db: None) -> None:
