@@ -93,14 +93,14 @@ def ours(file: Path) -> dict[str, Any]:
     django.setup()
     from django.db import connection
 
-    from ingestion import rollups, services
+    from ingestion import imports, rollups
     from projects.models import Project
 
     before = _size(connection)
     project = Project.objects.create(slug=f"bench-{time.time_ns()}", name="Bench", hash_key="k" * 43)
     base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, started = time.process_time(), time.perf_counter()
-    imported = services.import_file(project, file)
+    imported = imports.import_file(project, file)
     stored, cpu_stored = time.perf_counter() - started, time.process_time() - cpu
     rollups.refresh(project)
     return {

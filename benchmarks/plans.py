@@ -28,12 +28,12 @@ def explain(file: Path) -> None:
     from django.test.utils import CaptureQueriesContext
     from django.utils import timezone
 
-    from ingestion import services, store, writing
+    from ingestion import imports, store, writing
     from projects.models import Project
 
     call_command("migrate", verbosity=0)
     project = Project.objects.create(slug="bench", name="Bench", hash_key="k" * 43)
-    services.import_file(project, file)
+    imports.import_file(project, file)
     with file.open("rb") as lines:  # some calls change, as everywhere
         changed = [(n, next(lines).replace(b'"team":"', b'"team":"x')) for n in range(20)]
     store.append(project, changed, format="portkey", source="file", label="", simulated=False, now=timezone.now())

@@ -14,7 +14,7 @@ def main(slug: str, file: str) -> None:
     django.setup()
     from django.db import connection
 
-    from ingestion import services, store
+    from ingestion import imports, store
     from projects.models import Project
 
     store.CHUNK_ROWS[connection.vendor] = 20
@@ -23,7 +23,7 @@ def main(slug: str, file: str) -> None:
         sys.stdout.write("going\n")
         sys.stdout.flush()
 
-    services.import_file(Project.objects.get(slug=slug), Path(file), beat=beat)
+    imports.import_file(Project.objects.get(slug=slug), Path(file), beat=beat)
     sys.stdout.write("done\n")
 
 

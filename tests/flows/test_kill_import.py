@@ -11,7 +11,7 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from ingestion import services, verification
+from ingestion import imports, verification
 from ingestion.models import Batch
 from projects.models import Project
 from tests.ingestion.conftest import encoded, portkey_row
@@ -37,7 +37,7 @@ def test_an_import_that_is_killed_and_done_again_ends_as_an_undisturbed_one(
     file = tmp_path / "logs.jsonl"
     file.write_bytes(b"".join(line + b"\n" for _, line in encoded(*LINES)) + b"{broken\n")
     undisturbed, killed = make("undisturbed"), make("killed")
-    services.import_file(undisturbed, file)
+    imports.import_file(undisturbed, file)
     moments = random.Random(20261102)  # noqa: S311  # when to kill is no secret
 
     for _ in range(KILLS):
@@ -46,7 +46,7 @@ def test_an_import_that_is_killed_and_done_again_ends_as_an_undisturbed_one(
         assert CHUNK * told <= killed.logs.count() + killed.set_aside.count() or told == 0
         assert verification.verify(killed).findings == []
     assert 0 < killed.logs.count() < ROWS
-    again = services.import_file(killed, file)
+    again = imports.import_file(killed, file)
 
     assert rows_of(killed) == rows_of(undisturbed)
     assert again.added + again.already_there == ROWS
