@@ -6,13 +6,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Max
 
 from agentopt.lib.money import NANO
 from evaluation import selectors as evaluations
-from evaluation.models import Evaluation
-from ingestion import analytics
+from evaluation.models import Evaluation, Sample
+from ingestion import analytics, portraits
 from ingestion.analytics import AnalyticsRequest, Slice, Summary
 from ingestion.models import Batch, SetAside
+from ingestion.portraits import Portrait
 from projects import supervisor
 from projects.models import Job, Project
 from recommendations import explain, selectors
@@ -24,6 +26,7 @@ RANGES: Mapping[str, timedelta | None] = {
 }  # fmt: skip
 DEFAULT = "30d"
 STOPPED_AFTER = timedelta(minutes=2)
+MOST_USE_CASES = 8
 LONGEST = 120  # buckets of a chart; a longer log shows its newest ones
 WORKING = (Evaluation.State.QUEUED, Evaluation.State.RUNNING)
 
@@ -89,6 +92,14 @@ class ModelRow:
 
 
 @dataclass(frozen=True)
+class UseCaseRow:
+    """One use case of the window, and the newest finished evaluation that had prompts of it."""
+
+    figures: Portrait
+    evaluated: int | None  # its number
+
+
+@dataclass(frozen=True)
 class Overview:
     """All that the overview shows; None: not known or not there."""
 
@@ -104,6 +115,8 @@ class Overview:
     summary: Summary | None  # None: no calls at all
     span: Span | None  # None: no calls in the window
     models: Sequence[ModelRow]
+    use_cases: Sequence[UseCaseRow]  # the largest; empty: none are found yet
+    n_use_cases: int
     unpriced: Sequence[str]
     logs: Logs
 
@@ -131,6 +144,7 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
     chosen, summary = _summary(project, chosen, now=now)
     steps, recent = steps_of(project), evaluations.listing(project, limit=1)
     span = _span(project, summary, chosen=chosen, now=now) if summary and summary.total.calls else None
+    use_cases = _use_cases(project, since=now - width if (width := RANGES[chosen]) else None) if span else []
     seen = supervisor.last_seen()
     return Overview(
         project=project,
@@ -145,6 +159,8 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
         summary=summary,
         span=span,
         models=_models(summary),
+        use_cases=use_cases[:MOST_USE_CASES],
+        n_use_cases=len(use_cases),
         # tokens and yet no cost: it lacks a price
         unpriced=[one.key for one in summary.by_model if one.n_cost < one.n_tokens] if summary else [],
         logs=_logs(project),
@@ -224,6 +240,16 @@ def _models(summary: Summary | None) -> list[ModelRow]:
         ModelRow(one, None if one.cost_nanousd is None or not known else one.cost_nanousd / known)
         for one in summary.by_model
     ]
+
+
+def _use_cases(project: Project, *, since: datetime | None) -> list[UseCaseRow]:
+    """By spend; calls of no use case are left out."""
+    found = [one for one in portraits.portraits(project, since) if one.use_case is not None]
+    if not found:
+        return []
+    done = Sample.objects.filter(evaluation__project=project, evaluation__state=Evaluation.State.DONE)
+    newest = dict(done.values_list("use_case").annotate(Max("evaluation__number")).order_by())
+    return [UseCaseRow(one, newest.get(one.use_case.name) if one.use_case else None) for one in found]
 
 
 def _span(project: Project, summary: Summary, *, chosen: str, now: datetime) -> Span:
