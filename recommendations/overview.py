@@ -226,7 +226,9 @@ def _summary(project: Project, chosen: str, *, now: datetime) -> tuple[str, Summ
         return chosen if chosen in RANGES else DEFAULT, None
     asked = chosen if chosen in RANGES else DEFAULT
     width = RANGES[asked]
-    found = analytics.summary(project, since=now - width if width else None)
+    # whole hours, so that roll-ups answer
+    since = (now - width).replace(minute=0, second=0, microsecond=0) if width else None
+    found = analytics.summary(project, since=since)
     if found.total.calls or chosen in RANGES:
         return asked, found
     return "all", analytics.summary(project)

@@ -42,7 +42,7 @@ def serves(request: Question) -> bool:
     keys = (*request.groups, *(["model"] if isinstance(request, Sampling) else []))
     if request.filters.metadata or not set(keys) <= set(grouped.GROUPS):
         return False
-    if any(at is not None and _floor(at) != at for at in (request.since, request.until)):
+    if not is_whole_hours(request.since, request.until):
         return False
     if isinstance(request, Percentiles | Distribution | Clustering):
         return not request.exact and request.metric in cubes.SKETCHED
@@ -51,6 +51,11 @@ def serves(request: Question) -> bool:
     if isinstance(request, Aggregation):
         return not METRICS[request.metric].column or request.metric in cubes.METRICS
     return True
+
+
+def is_whole_hours(since: datetime | None, until: datetime | None) -> bool:
+    """Whether a window begins and ends on the hour, or has no end."""
+    return all(at is None or _floor(at) == at for at in (since, until))
 
 
 def are_current(project: Project, since: datetime | None, until: datetime | None) -> bool:
@@ -159,7 +164,7 @@ class Rollups:
             strict=True,
         )  # fmt: skip
         spreads = (
-            (group, Spread(_counted(sketch, ends, is_plain=not groups), n - known))
+            (group, Spread(counted(sketch, ends, is_plain=not groups), n - known))
             for group, sketch, ends, n, known in columns
         )
         return folded(spreads, _both) or _none(groups, Spread(Counted([], []), 0))
@@ -197,7 +202,8 @@ def _none(groups: Sequence[str], value: Any) -> dict[Group, Any]:
     return {} if groups else {(): value}
 
 
-def _counted(sketch: sketches.Sketch, ends: tuple[int, int] | None, *, is_plain: bool) -> Counted:
+def counted(sketch: sketches.Sketch, ends: tuple[int, int] | None, *, is_plain: bool = False) -> Counted:
+    """The values of a sketch by rank; `is_plain`: in a list besides."""
     if ends is None:
         return Counted([], [])
     found = _Sketched(sketch.bucket.tolist(), sketch.count.cumsum().tolist(), *ends)

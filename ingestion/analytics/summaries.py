@@ -1,5 +1,6 @@
 """The first page of numbers: calls, cost, latency, failures, refusals, by model and day; and what is not known."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -8,7 +9,8 @@ from typing import Any
 from django.db.models import Count, F, Q, Sum
 
 from agentopt.lib import money
-from ingestion.analytics import rows
+from ingestion import rollups, sketches
+from ingestion.analytics import hourly, rows
 from ingestion.analytics.engine import iso
 from ingestion.analytics.sources import text
 from ingestion.models import LogRecord, LogRecordQuerySet
@@ -26,7 +28,7 @@ class Slice:
 
     key: str
     calls: int
-    conversations: int
+    conversations: int | None  # None: roll-ups do not tell
     failed: int
     refused: int | None
     n_refused: int
@@ -82,6 +84,8 @@ class Summary:
     by_day: tuple[Slice, ...]
     coverage: Mapping[str, int]
     obstacles: Mapping[str, int]
+    source: str = "rows"
+    error: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The summary as JSON values: moments as ISO-8601, money in US dollars, latency in seconds."""
@@ -95,6 +99,8 @@ class Summary:
             "by_day": [_as_json(one) for one in self.by_day],
             "coverage": dict(self.coverage),
             "obstacles": dict(self.obstacles),
+            "source": self.source,
+            "error": self.error,
         }
 
 
@@ -109,7 +115,12 @@ def _as_json(one: Slice) -> dict[str, Any]:
 
 
 def summary(project: Project, since: datetime | None = None, until: datetime | None = None) -> Summary:
-    """Sum up a project's calls in [since, until); None: without that end. Models stand by cost, days in order."""
+    """Sum up a project's calls in [since, until); None: without that end. Models stand by cost, days in order.
+
+    Whole hours come from the roll-ups, which tell neither conversations nor obstacles one by one.
+    """
+    if hourly.is_whole_hours(since, until) and hourly.are_current(project, since, until):
+        return _from_hours(project, since, until)
     logs = rows.window(project, since, until)
     total = _slices(logs, ())
     by_model = sorted(_slices(logs, ("model",)), key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key))
@@ -128,12 +139,81 @@ def summary(project: Project, since: datetime | None = None, until: datetime | N
     )
 
 
+def _from_hours(project: Project, since: datetime | None, until: datetime | None) -> Summary:
+    total = _hourly(project, since, until, ())
+    by_model = sorted(
+        _hourly(project, since, until, ("model",)), key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key)
+    )
+    ends = rows.within(project, since, until).order_by("occurred_at").values_list("occurred_at", flat=True)
+    whole = rollups.read(project, since, until)
+    priced, able = sum(whole.own_price), sum(whole.replayable)
+    one = total[0]
+    return Summary(
+        since=since,
+        until=until,
+        first_at=ends.first(),
+        last_at=ends.last(),
+        total=one,
+        by_model=tuple(by_model),
+        by_day=tuple(_hourly(project, since, until, ("day",))),
+        coverage={
+            "calls": one.calls,
+            "without_our_price": one.calls - priced,
+            "without_cost": one.calls - one.n_cost,
+            "without_tokens": one.calls - one.n_tokens,
+            "without_latency": one.calls - one.n_latency,
+            "not_replayable": one.calls - able,
+        },
+        obstacles={},
+        source="rollup",
+        error=sketches.ACCURACY,
+    )
+
+
+def _hourly(project: Project, since: datetime | None, until: datetime | None, groups: Sequence[str]) -> list[Slice]:
+    found = rollups.read(project, since, until, groups=groups, sketches=["latency"])
+    by_status: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    with_status = rollups.read(project, since, until, groups=(*groups, "status"))
+    for key, n in zip(with_status.keys, with_status.calls, strict=True):
+        by_status[key[:-1]][key[-1]] += n
+    columns = zip(
+        found.keys, found.calls, found.told_refusal, found.known("cost"), found.total("cost"),
+        found.known("input_tokens"), found.total("input_tokens"), found.known("output_tokens"),
+        found.total("output_tokens"), found.known("input_tokens", "output_tokens"), found.known("latency"),
+        found.sketch("latency"), found.extremes("latency"), strict=True,
+    )  # fmt: skip
+    out = [_hourly_slice(*row, status=by_status[row[0]]) for row in columns]
+    nothing = Slice("", 0, None, 0, None, 0, None, 0, None, None, 0, None, None, 0)
+    return sorted(out, key=lambda one: one.key) or ([] if groups else [nothing])
+
+
+def _hourly_slice(*row: Any, status: Mapping[str, int]) -> Slice:
+    key, calls, told, n_cost, cost, n_input, given, n_output, made, n_tokens, n_latency, sketch, ends = row
+    latency = hourly.counted(sketch, ends)
+    return Slice(
+        key="".join(map(str, key)),
+        calls=calls,
+        conversations=None,
+        failed=status.get("failed", 0),
+        refused=status.get("refused", 0) if told else None,
+        n_refused=told,
+        cost_nanousd=cost if n_cost else None,
+        n_cost=n_cost,
+        input_tokens=given if n_input else None,
+        output_tokens=made if n_output else None,
+        n_tokens=n_tokens,
+        latency_p50_us=latency.quantile(0.5) if n_latency else None,
+        latency_p95_us=latency.quantile(0.95) if n_latency else None,
+        n_latency=n_latency,
+    )
+
+
 def _slices(logs: LogRecordQuerySet, groups: Sequence[str]) -> list[Slice]:
     figures = {
         "calls": Count("pk"),
         "conversations": Count("trace", distinct=True),
         "n_failed": Count("pk", filter=Q(status=LogRecord.Status.FAILED)),
-        "n_refusing": Count("pk", filter=Q(refused=True)),
+        "n_refusing": Count("pk", filter=Q(refused=True) & ~Q(status=LogRecord.Status.FAILED)),
         "n_refused": Count("refused"),
         "cost": Sum("cost_nanousd"),
         "n_cost": Count("cost_nanousd"),

@@ -87,4 +87,6 @@ class SummaryOut(_Out):
     by_model = serializers.ListField(child=SliceField())
     by_day = serializers.ListField(child=SliceField())
     coverage = serializers.DictField(child=serializers.IntegerField())
-    obstacles = serializers.DictField(child=serializers.IntegerField())
+    obstacles = serializers.DictField(child=serializers.IntegerField(), help_text="by reason; none from roll-ups")
+    source = serializers.ChoiceField(choices=["rows", "rollup"])  # type: ignore[assignment]
+    error = serializers.FloatField(allow_null=True, help_text="relative error of latencies; null: exact")

@@ -193,7 +193,7 @@ def test_the_summary_adds_up_and_says_what_is_missing(agent: Project) -> None:
 
     rows = frame(agent)
     assert found.total.calls == 200
-    assert found.total.conversations == 100
+    assert found.source == "rollup"
     assert found.total.cost_nanousd == rows["cost_nanousd"].sum()
     assert found.total.failed == (rows["status"] == "failed").sum()
     assert found.total.refused == (rows["refused"] == True).sum()  # noqa: E712
