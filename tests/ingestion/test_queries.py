@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from ingestion import store
+from ingestion import rollups, store
 from ingestion.models import LogRecord
 from projects.models import Project, User
 from tests.ingestion.conftest import encoded, portkey_row
@@ -21,6 +21,7 @@ NOW = datetime(2026, 2, 1, tzinfo=UTC)
 def filled(project: Project) -> Project:
     rows = encoded(*(portkey_row(n, trace_id=f"trace-{n % 9}") for n in range(60)), portkey_row(1, cost=2))
     store.append(project, rows, format="portkey", source="file", label="l", simulated=False, now=NOW)
+    rollups.refresh(project)  # as every import does at its end
     return project
 
 
