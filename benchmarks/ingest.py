@@ -87,20 +87,30 @@ def migrate() -> dict[str, Any]:
 
 
 def ours(file: Path) -> dict[str, Any]:
-    """The product's way from the file to rolled up rows, in the database of DATABASE_URL."""
+    """The product's way from the file to rolled up rows, in the database of DATABASE_URL; use cases come afterwards."""
     import django
 
     django.setup()
     from django.db import connection
+    from django.utils import timezone
 
-    from ingestion import imports, rollups
+    from ingestion import files, rollups, store
     from projects.models import Project
 
     before = _size(connection)
     project = Project.objects.create(slug=f"bench-{time.time_ns()}", name="Bench", hash_key="k" * 43)
     base_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     cpu, started = time.process_time(), time.perf_counter()
-    imported = imports.import_file(project, file)
+    with files.opened(file) as stream:
+        imported = store.append(
+            project,
+            files.rows(stream),
+            format="portkey",
+            source="file",
+            label=file.name,
+            simulated=False,
+            now=timezone.now(),
+        )
     stored, cpu_stored = time.perf_counter() - started, time.process_time() - cpu
     rollups.refresh(project)
     return {
