@@ -20,6 +20,7 @@ from agentopt.lib.errors import Invalid, NotFound
 from agentopt.lib.immutable import door
 from agentopt.schedules import FORGET
 from ingestion import erasure
+from ingestion.analytics.cache import forget
 from ingestion.models import LogBody, LogRecord, Removal, RemovedBody, SetAside
 from projects import audit
 from projects.models import Project, User
@@ -272,6 +273,8 @@ def _end(removal: Removal, *, answers: int) -> None:
         opened = Removal.objects.filter(pk=removal.pk, ended_at=None)
         if not opened.update(ended_at=timezone.now(), answers=F("answers") + answers):
             return
+        if removal.kind == Removal.Kind.ERASURE:
+            forget(removal.project)  # kept answers may name groups by what is gone
         removal.refresh_from_db()
         counts = {name: getattr(removal, name) for name in ("records", "bodies", "set_aside", "answers")}
         audit.record(removal.project, removal.by, "removal.end", f"removal {removal.pk}", after=counts)

@@ -13,7 +13,7 @@ import pandas as pd  # type: ignore[import-untyped]
 import pytest
 
 from agentopt.lib.errors import Conflict
-from ingestion import analytics, rollups, store
+from ingestion import analytics, erasure, retention, rollups, store
 from ingestion.analytics import answers
 from ingestion.analytics.requests import Filters
 from ingestion.analytics.rows import Rows
@@ -329,6 +329,16 @@ def test_a_new_version_that_leaves_the_window_is_seen(agent: Project) -> None:
     keep(agent, [portkey_row(1, created_at="2026-03-02T00:00:00Z")])
 
     assert ask(agent, **question)["n"] == 2
+
+
+def test_an_erasure_takes_the_answers_that_may_name_a_person(agent: Project) -> None:
+    keep(agent, calls(20))
+    ask(agent, kind="aggregation", metric="calls", group_by=["metadata.team"])
+
+    removal = retention.open_erasure(agent, erasure.Asked("team", "a"), by=None)
+    retention.work(removal)
+
+    assert not AnalyticsEntry.objects.exists()
 
 
 def test_old_answers_go(agent: Project, settings: Any) -> None:
