@@ -176,6 +176,10 @@ DEFAULT_REPLAY_SAMPLE_SIZE = _read(
 CONFIDENCE_THRESHOLD = _read("CONFIDENCE_THRESHOLD", 0.7, _number(0.5, 0.98), "a number from 0.5 to 0.98")
 JUDGE_DISAGREEMENT_THRESHOLD = _read("JUDGE_DISAGREEMENT_THRESHOLD", 0.3, _number(0.01, 1), "a number from 0.01 to 1")
 MAX_EVALUATION_COST_USD = _read("MAX_EVALUATION_COST_USD", 25, _number(0, 1_000_000), "US dollars, at least 0")
+MAX_EVALUATION_CALLS = _read(
+    "MAX_EVALUATION_CALLS", 50_000, _count(1, 100_000_000), "a whole number from 1 to 100000000"
+)
+RANKING_MODEL = env.str("RANKING_MODEL", default="").strip()
 MAX_CONCURRENT_CALLS = _read("MAX_CONCURRENT_CALLS", 16, _count(1, 512), "a whole number from 1 to 512")
 CALL_TIMEOUT_S = _read("CALL_TIMEOUT_S", 120, _number(0.1, 3600), "seconds, 0.1 to 3600")
 # a question over the calls themselves; those that roll-ups answer are free

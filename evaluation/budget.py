@@ -41,6 +41,94 @@ class Budget:
 
 
 @dataclass(frozen=True)
+class Amount:
+    """Nano-dollars and calls: spent, held or allowed."""
+
+    nanousd: int
+    calls: int
+
+    def plus(self, other: "Amount") -> "Amount":
+        """The sum of both."""
+        return Amount(self.nanousd + other.nanousd, self.calls + other.calls)
+
+    def minus(self, other: "Amount") -> "Amount":
+        """The difference, never below nothing."""
+        return Amount(max(0, self.nanousd - other.nanousd), max(0, self.calls - other.calls))
+
+    def times(self, n: int) -> "Amount":
+        """So many of it."""
+        return Amount(self.nanousd * n, self.calls * n)
+
+    def at_least(self, other: "Amount") -> "Amount":
+        """The larger of both, part by part."""
+        return Amount(max(self.nanousd, other.nanousd), max(self.calls, other.calls))
+
+    def fits(self, other: "Amount") -> bool:
+        """Whether both parts are within the other's."""
+        return self.nanousd <= other.nanousd and self.calls <= other.calls
+
+
+@dataclass(frozen=True)
+class Cap:
+    """A hard cap with what counts against it; a limit that is None is none."""
+
+    code: str  # "evaluation" or "month"
+    nanousd: int | None
+    calls: int | None
+    spent: Amount
+    held: Amount  # by all who are at work, oneself included
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """The cap that does not allow another call."""
+
+    code: str
+    unit: str  # "dollars" or "calls"
+    cap: int
+    spent: int
+
+
+def grant(caps: Sequence[Cap], *, need: Amount, want: Amount) -> Amount | Shortage:
+    """Return how much more room may be held under all caps: at least `need`, else the cap that does not allow it.
+
+    Where there is plenty it is `want`; near a cap blocks shrink to what is needed, since nobody else can use them. At a
+    cap itself there is nothing, not even for a call that looks free: an unknown price is not a price of 0.
+    """
+    room = [want.nanousd, want.calls]
+    for cap in caps:
+        limits = (("dollars", cap.nanousd, cap.spent.nanousd, cap.held.nanousd, need.nanousd),
+                  ("calls", cap.calls, cap.spent.calls, cap.held.calls, need.calls))  # fmt: skip
+        for index, (unit, limit, spent, held, needed) in enumerate(limits):
+            if limit is None:
+                continue
+            left = limit - spent - held
+            if spent >= limit or left < needed:
+                return Shortage(cap.code, unit, limit, spent)
+            room[index] = min(room[index], left // 4)
+    return Amount(max(need.nanousd, room[0]), max(need.calls, room[1]))
+
+
+def stop_of(shortage: Shortage | None, *, spent_nanousd: int, cap_nanousd: int) -> Reason:
+    """Say which cap stopped a run, and what raises it.
+
+    Args:
+        shortage: the cap that refused a call; None: the evaluation's own in dollars.
+        spent_nanousd, cap_nanousd: of the evaluation.
+    """
+    found = shortage or Shortage("evaluation", "dollars", cap_nanousd, spent_nanousd)
+    numbers = {"cap": found.cap, "spent": found.spent, "unit": found.unit}
+    if found.unit == "dollars":
+        of = f"${found.spent / money.NANO:.2f} of ${found.cap / money.NANO:.2f} are spent"
+    else:
+        of = f"{found.spent:,} of {found.cap:,} calls are made"
+    if found.code == "month":
+        text = f"Stopped at the project's cap of this month: {of}. It can go on next month, or with a higher cap."
+        return Reason("at_monthly_cap", text, numbers)
+    return Reason("at_cap" if found.unit == "dollars" else "at_call_cap", f"Stopped at the cap: {of}.", numbers)
+
+
+@dataclass(frozen=True)
 class Design:
     """The numbers of a policy that decide how many calls a run makes."""
 
@@ -121,6 +209,16 @@ def judge_cost(judge: Panelist, profile: UsageProfile) -> int | None:
     return judge.repeats * (once + money.token_cost_nanousd(JUDGE_REPLY_TOKENS, offer.output_nanousd))
 
 
+def unpriced(called: Sequence[Offer], panel: Sequence[Panelist]) -> list[str]:
+    """Names of the models that would be called and have no price."""
+    offers = {offer.name: offer for offer in called} | {judge.model: judge.offer for judge in panel}
+    return sorted(
+        name
+        for name, offer in offers.items()
+        if offer is None or offer.input_nanousd is None or offer.output_nanousd is None
+    )
+
+
 def forecast(
     design: Design,
     profile: UsageProfile,
@@ -129,6 +227,7 @@ def forecast(
     baseline: Offer,
     panel: Sequence[Panelist],
     cap_nanousd: int,
+    cap_calls: int | None = None,
     replay_baseline: bool,
     concurrency: int,
     seconds_per_call: float | None,
@@ -155,6 +254,7 @@ def forecast(
         cost_low_nanousd=low,
         cost_high_nanousd=most,
         cap_nanousd=cap_nanousd,
+        cap_calls=cap_calls,
         minutes_expected=round(seconds / 60, 1),
         providers=tuple(sorted(provider for provider in providers if provider)),
         detectable_difference=detectable_difference(design, candidates=k, exact=all(j.exact for j in panel)),

@@ -13,7 +13,8 @@ from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
 from agentopt.lib.errors import GatewayError
-from evaluation.budget import Budget
+from evaluation.budget import Budget, Shortage
+from evaluation.purse import Purse, Settled
 from ingestion.gateway import ChatReply, ChatRequest, ChatSession
 from ingestion.gateway.errors import AddressRefused, AuthRefused, GatewayDown, RateLimited
 
@@ -91,20 +92,29 @@ class Limits:
     concurrency: int
     to_do: int = 0  # places that waited when the present step began
     stored: int = 0  # of them, by now
+    purse: Purse | None = None  # the caps that others share; None: this loop is alone
 
     def allow(self, estimate_nanousd: int | None, *, in_flight_nanousd: int) -> bool:
         """Tell whether the cap holds with one more call of this price."""
         budget = Budget(self.cap_nanousd, self.spent_nanousd)
         # at the cap itself nothing more is sent, not even what looks free: an unknown price is not a price of 0
-        return self.spent_nanousd < self.cap_nanousd and budget.allows(estimate_nanousd, in_flight_nanousd)
+        if self.spent_nanousd >= self.cap_nanousd or not budget.allows(estimate_nanousd, in_flight_nanousd):
+            return False
+        return self.purse is None or self.purse.take(estimate_nanousd)
+
+    @property
+    def shortage(self) -> Shortage | None:
+        """The shared cap that refused the last call; None: it was this evaluation's own in dollars, or none."""
+        return self.purse.shortage if self.purse is not None else None
 
 
 @dataclass
 class _Loop(Generic[T]):
     session: ChatSession
     store: Callable[[list[Finished[T]]], None]
-    cost: Callable[[Finished[T]], int]
+    cost: Callable[[Finished[T]], int | None]
     limits: Limits
+    settled: list[Settled] = field(default_factory=list)  # since the last batch was stored
     done: "SimpleQueue[tuple[Ask[T], Future[ChatReply]]]" = field(default_factory=SimpleQueue)
     ready: list[Finished[T]] = field(default_factory=list)
     held: list[Finished[T]] = field(default_factory=list)
@@ -140,10 +150,18 @@ class _Loop(Generic[T]):
             ask = next(asks, None)
             if ask is None:
                 return
-            if not self.limits.allow(ask.estimate_nanousd, in_flight_nanousd=self.in_flight_nanousd):
+            if not self._allows(ask):
                 self.end = End.AT_CAP
                 return
             self._submit(ask)
+
+    def _allows(self, ask: Ask[T]) -> bool:
+        if self.limits.allow(ask.estimate_nanousd, in_flight_nanousd=self.in_flight_nanousd):
+            return True
+        if not self.settled:
+            return False
+        self._flush()  # calls that are over may have cost less than the room they had
+        return self.limits.allow(ask.estimate_nanousd, in_flight_nanousd=self.in_flight_nanousd)
 
     def _submit(self, ask: Ask[T]) -> None:
         self.sent += 1
@@ -174,7 +192,10 @@ class _Loop(Generic[T]):
         except Exception as error:  # noqa: BLE001  # an error of our own: raised again once nothing is in flight
             self.raised, self.end = self.raised or error, self.end or End.STOPPED
             return
-        self.limits.spent_nanousd += self.cost(finished)
+        cost = self.cost(finished)
+        self.limits.spent_nanousd += cost or 0
+        is_unpriced = finished.reply is not None and cost is None
+        self.settled.append(Settled(ask.estimate_nanousd or 0, cost or 0, finished.calls, is_unpriced=is_unpriced))
         if not finished.is_ours:
             self.streak = 0
             self.ready.append(finished)
@@ -186,8 +207,11 @@ class _Loop(Generic[T]):
 
     def _flush(self) -> None:
         batch, self.ready = self.ready, []
+        settled, self.settled = self.settled, []
         self.stored_at = time.monotonic()
-        if batch:
+        if settled and self.limits.purse is not None:
+            self.limits.purse.settle(settled, (lambda: self.store(batch)) if batch else None)
+        elif batch:
             self.store(batch)
 
     def _tick(self) -> None:
@@ -207,7 +231,7 @@ def send(
     asks: Iterable[Ask[T]],
     *,
     store: Callable[[list[Finished[T]]], None],
-    cost: Callable[[Finished[T]], int],
+    cost: Callable[[Finished[T]], int | None],
     limits: Limits,
 ) -> Ended[T]:
     """Send what is asked for, a bounded number at a time, and hand over what comes back.
@@ -218,7 +242,7 @@ def send(
         store: gets finished calls in batches, at most every 250 ms and at most 200 at once, in this thread; it writes
             them in one transaction.
         cost: what a finished call costs, in nano-dollars; counted as it comes, so that the cap does not wait for a
-            batch. Not known counts nothing.
+            batch. Not known (None) counts nothing.
         limits: money, time, a person, how many at a time.
 
     When it stops early the calls in flight are waited for and stored: they are paid.

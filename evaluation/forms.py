@@ -44,6 +44,10 @@ class EvaluationForm(forms.Form):
         min_value=Decimal(0), max_value=Decimal(1_000_000), decimal_places=6, required=False, label="Cap",
         widget=_input(inputmode="decimal", step="any"), help_text="It stops there; a higher cap resumes it.",
     )  # fmt: skip
+    max_calls = forms.IntegerField(
+        **_number(1, 100_000_000), label="Cap in calls", widget=_input(inputmode="numeric"),
+        help_text="Requests to models and judges. The only bound on models without a price.",
+    )  # fmt: skip
     limit = forms.IntegerField(
         **_number(1, 30_000), label="Prompts per candidate", widget=_input(inputmode="numeric"),
         help_text="In place of the sample size.",
@@ -70,6 +74,7 @@ class EvaluationForm(forms.Form):
             limit=given.get("limit"),
             seed=given.get("seed"),
             max_cost_usd=given.get("max_cost_usd"),
+            max_calls=given.get("max_calls"),
             replay_baseline=bool(given.get("replay_baseline")),
         )
 
@@ -89,11 +94,18 @@ class ResumeForm(forms.Form):
         widget=_input(inputmode="decimal", step="any"),
     )  # fmt: skip
 
+    max_calls = forms.IntegerField(
+        **_number(1, 100_000_000), label="New cap in calls", widget=_input(inputmode="numeric")
+    )
+
     def __init__(self, evaluation: Evaluation, data: Mapping[str, Any] | None = None) -> None:
         cap = money.usd(evaluation.cap_nanousd) or Decimal(0)
         super().__init__(data, initial={"max_cost_usd": round(cap * 2, 2) or 1})
         self.label_suffix = ""
-        self._cap, self._at_cap = cap, evaluation.state == Evaluation.State.AT_CAP
+        is_stopped = evaluation.state == Evaluation.State.AT_CAP
+        self.is_of_calls = is_stopped and evaluation.reason == "at_call_cap"
+        self.is_of_month = is_stopped and evaluation.reason == "at_monthly_cap"
+        self._cap, self._at_cap = cap, is_stopped and not self.is_of_calls and not self.is_of_month
 
     def clean_max_cost_usd(self) -> Decimal | None:
         given: Decimal | None = self.cleaned_data["max_cost_usd"]

@@ -177,10 +177,10 @@ class _Run:
         asked = sum(len(message["content"]) for message in body["messages"]) // _CHARACTERS_PER_TOKEN
         return pricing.cost_nanousd(Usage(asked, _REPLY_TOKENS, None), price) if price is not None else None
 
-    def cost(self, finished: calls.Finished[_Question]) -> int:
+    def cost(self, finished: calls.Finished[_Question]) -> int | None:
         """What a call adds to the bill; an error has told no usage."""
         model = self.seats[finished.about.seat_id].judge.model
-        return replay.cost_of(finished.reply, self.prices.get(model)) or 0
+        return replay.cost_of(finished.reply, self.prices.get(model))
 
     def store(self, batch: list[calls.Finished[_Question]]) -> None:
         """Write what came back; places with the same answer share the verdict, and one of them the bill."""

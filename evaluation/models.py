@@ -33,6 +33,7 @@ class Evaluation(models.Model):
     selection = models.JSONField(help_text="every offer with its reasons, and the profile they were judged by")
     forecast = models.JSONField()
     cap_nanousd = models.BigIntegerField(help_text="hard cap on what this evaluation may spend")
+    cap_calls = models.PositiveIntegerField(null=True, help_text="hard cap on requests, retries included; null: none")
     replay_baseline = models.BooleanField(default=False, help_text="also call the baseline, to compare latency")
     outcome = models.JSONField(null=True, help_text="what the decision said; null while it runs")
     reason = models.CharField(
@@ -274,3 +275,58 @@ class Comparison(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric} of {self.candidate}"
+
+
+class Charge(models.Model):
+    """What the calls of one batch cost. Only ever added, also for answers that another worker had first."""
+
+    class Kind(models.TextChoices):
+        REPLAYS = "replays"
+        VERDICTS = "verdicts"
+        RANKING = "ranking", "ranking by a model"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="charges")
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.SET_NULL, null=True, related_name="charges")
+    kind = models.CharField(max_length=10, choices=Kind)
+    nanousd = models.BigIntegerField(help_text="of the calls with a known price")
+    calls = models.PositiveIntegerField(help_text="requests, retries included")
+    unpriced = models.PositiveIntegerField(default=0, help_text="answered calls whose cost is not known")
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [Index(fields=["project", "at"], name="charge_by_month")]
+
+    def __str__(self) -> str:
+        return f"{self.calls} calls of {self.project}"
+
+
+class Hold(models.Model):
+    """Room under the caps that a process at work has taken for its calls; it runs out where the process is gone."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="holds")
+    evaluation = models.ForeignKey(Evaluation, on_delete=models.CASCADE, null=True, related_name="holds")
+    holder = models.CharField(max_length=32, unique=True)
+    nanousd = models.BigIntegerField()
+    calls = models.PositiveIntegerField()
+    until = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"{self.holder} for {self.project}"
+
+
+class Opinion(models.Model):
+    """What a model answered when it was asked to rank candidates: the same question is paid once."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="opinions")
+    key = models.CharField(max_length=64, help_text="hash of the question, which holds aggregates only")
+    model = models.CharField(max_length=160)
+    text = models.TextField(help_text="as it came; read strictly each time")
+    simulated = models.BooleanField(default=False)
+    cost_nanousd = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "key"], name="opinion_once")]
+
+    def __str__(self) -> str:
+        return f"opinion of {self.model}"

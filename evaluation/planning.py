@@ -26,6 +26,7 @@ KEPT = 8
 SEED = 7
 PROMPTS_PER_SAMPLE_SIZE = 3  # s plans at most 3·s prompts per candidate: docs/algorithms/sampling.md
 LONGEST = 30_000
+MOST_CALLS = 100_000_000
 LOW_COVERAGE = 0.2  # share of calls left out from which on the result carries a warning
 
 
@@ -44,7 +45,9 @@ class Plan:
     limit: int  # prompts per candidate at most
     seed: int
     cap_nanousd: int
+    cap_calls: int | None
     notes: tuple[Reason, ...]
+    refusal: Reason | None = None  # why it may be forecast and not be opened
 
     @property
     def kept(self) -> list[Offer]:
@@ -73,6 +76,8 @@ class Plan:
             "limit": self.limit,
             "seed": self.seed,
             "cap_usd": float(self.cap_nanousd / money.NANO),
+            "cap_calls": self.cap_calls,
+            "refusal": None if self.refusal is None else self.refusal.to_json(),
             "candidates": [offer.name for offer in self.kept],
             "population": self.population_json(),
             "selection": self.selection_json(),
@@ -114,6 +119,9 @@ def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now:
     cap = effective.max_evaluation_cost_nanousd
     if request.max_cost_usd is not None:
         cap = money.nanousd(request.max_cost_usd)
+    cap_calls = settings.MAX_EVALUATION_CALLS if request.max_calls is None else request.max_calls
+    called = [*kept, *([baseline] if request.replay_baseline else [])]
+    unpriced = budget.unpriced(called, panel.members)
     return Plan(
         baseline=baseline,
         population=found,
@@ -122,7 +130,8 @@ def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now:
         panel=panel,
         forecast=budget.forecast(
             budget.Design(limit, budget.error_level(effective.confidence_threshold, budget.PRIOR)), profile, kept,
-            baseline=baseline, panel=panel.members, cap_nanousd=cap, replay_baseline=request.replay_baseline,
+            baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls,
+            replay_baseline=request.replay_baseline,
             concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s,
         ),
         goal=goal,
@@ -130,7 +139,9 @@ def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now:
         limit=limit,
         seed=SEED if request.seed is None else request.seed,
         cap_nanousd=cap,
+        cap_calls=cap_calls,
         notes=(*panel.family_notes([baseline, *kept]), *_unmeasured(goal, panel, request), *_coverage(found)),
+        refusal=_refusal(project, request, unpriced),
     )  # fmt: skip
 
 
@@ -139,6 +150,8 @@ def _limit(request: EvaluationRequest, effective: Effective) -> int:
     for name, value in (("sample", request.sample), ("limit", request.limit)):
         if value is not None and not 1 <= value <= LONGEST:
             wrong[name] = f"Expected a whole number from 1 to {LONGEST}."
+    if request.max_calls is not None and not 1 <= request.max_calls <= MOST_CALLS:
+        wrong["max_calls"] = f"Expected a whole number from 1 to {MOST_CALLS}."
     if request.seed is not None and not 0 <= request.seed < 2**31:
         wrong["seed"] = "Expected a whole number from 0 to 2147483647."
     if request.max_cost_usd is not None and not 0 <= request.max_cost_usd <= 1_000_000:
@@ -191,6 +204,19 @@ def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Re
         text = "Latency counts only where the model in production is called again beside the candidates."
         notes.append(Reason("latency_unknown", text))
     return notes
+
+
+def _refusal(project: Project, request: EvaluationRequest, unpriced: Sequence[str]) -> Reason | None:
+    """A cap in dollars that somebody set holds for models without a price only beside a cap in calls that they set."""
+    dollars = (request.max_cost_usd, project.max_evaluation_cost_nanousd, project.monthly_cap_nanousd)
+    calls = (request.max_calls, project.monthly_call_cap)
+    if not unpriced or dollars == (None,) * 3 or calls != (None,) * 2:
+        return None
+    text = (
+        f"No price is known for {', '.join(unpriced)}, so a cap in dollars cannot be kept. Add a price to the "
+        "catalogue, leave it out, or set a cap in calls as well (max_calls)."
+    )
+    return Reason("unpriced_under_cap", text, {"models": list(unpriced)})
 
 
 def _coverage(found: Population) -> list[Reason]:

@@ -207,9 +207,9 @@ class _Run:
         known = Usage(sample.record.input_tokens or asked, sample.record.output_tokens or asked, None)
         return pricing.cost_nanousd(known, price) if price is not None else None
 
-    def cost(self, finished: calls.Finished[_Question]) -> int:
+    def cost(self, finished: calls.Finished[_Question]) -> int | None:
         """What a call adds to the bill; an error has told no usage."""
-        return cost_of(finished.reply, self.prices.get(finished.about.name)) or 0
+        return cost_of(finished.reply, self.prices.get(finished.about.name))
 
     def store(self, batch: list[calls.Finished[_Question]]) -> None:
         """Write what came back; places that asked the same share the answer, and one of them the bill."""

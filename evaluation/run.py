@@ -13,9 +13,11 @@ from django.conf import settings
 from django.db import transaction
 
 from agentopt.lib.errors import Conflict
-from evaluation import calls, comparison, judging, ledger, replay
+from evaluation import budget, calls, comparison, judging, ledger, replay
+from evaluation.budget import Shortage
 from evaluation.calls import End
-from evaluation.models import Candidate, Evaluation
+from evaluation.models import Candidate, Charge, Evaluation
+from evaluation.purse import Purse
 from evaluation.statistics.decision import Outcome, Wanted
 from ingestion.gateway import ChatSession, Gateway
 
@@ -55,10 +57,14 @@ def advance(
         return True
     said = comparison.measure(evaluation)
     if isinstance(said, Wanted):
-        with gateway.chat(in_flight=settings.MAX_CONCURRENT_CALLS) as session:
-            driver = _Driver(evaluation, session, _limits(evaluation, deadline=deadline), beat, now)
-            end = driver.drive(said)
-        return _stand_still(evaluation, end, now=now())
+        block = 2 * settings.MAX_CONCURRENT_CALLS
+        with (
+            Purse(evaluation.project, evaluation, now, block=block) as purse,
+            gateway.chat(in_flight=settings.MAX_CONCURRENT_CALLS) as session,
+        ):
+            limits = _limits(evaluation, purse, deadline=deadline)
+            end = _Driver(evaluation, session, limits, purse, beat, now).drive(said)
+        return _stand_still(evaluation, end, shortage=purse.shortage, now=now())
     finish(evaluation, said, now=now())
     return True
 
@@ -90,13 +96,14 @@ def _begin(evaluation: Evaluation, *, now: datetime) -> bool:
     return bool(begun)
 
 
-def _limits(evaluation: Evaluation, *, deadline: float) -> calls.Limits:
+def _limits(evaluation: Evaluation, purse: Purse, *, deadline: float) -> calls.Limits:
     return calls.Limits(
         cap_nanousd=evaluation.cap_nanousd,
         spent_nanousd=ledger.spent_nanousd(evaluation),
         deadline=deadline,
         beat=lambda: True,
         concurrency=settings.MAX_CONCURRENT_CALLS,
+        purse=purse,
     )
 
 
@@ -107,6 +114,7 @@ class _Driver:
     evaluation: Evaluation
     session: ChatSession
     limits: calls.Limits
+    purse: Purse
     beat: Beat
     now: Callable[[], datetime]
 
@@ -133,12 +141,14 @@ class _Driver:
     def _measure(self, wanted: Wanted, arms: list[Candidate], *, title: str) -> "calls.Ended[Any]":
         answers = len(arms[1:]) * (wanted.rows - wanted.first)
         self.limits.beat = self._alive(title, "answers", total=answers)
+        self.purse.kind = Charge.Kind.REPLAYS
         replayed = replay.run_waiting(
             self.evaluation, arms, rows=wanted.rows, session=self.session, limits=self.limits, now=self.now
         )
         if replayed.end != End.DONE:
             return replayed
         self.limits.beat = self._alive(title, "prompts judged", total=wanted.rows - wanted.first)
+        self.purse.kind = Charge.Kind.VERDICTS
         judged = judging.judge_waiting(
             self.evaluation, arms, rows=wanted.rows, session=self.session, limits=self.limits, now=self.now
         )
@@ -168,16 +178,19 @@ def _title(wanted: Wanted, arms: list[Candidate]) -> str:
     return f"Trying {arms[0].offer.name}"
 
 
-def _stand_still(evaluation: Evaluation, ended: "calls.Ended[Any]", *, now: datetime) -> bool:
+def _stand_still(
+    evaluation: Evaluation, ended: "calls.Ended[Any]", *, shortage: Shortage | None, now: datetime
+) -> bool:
     """Say in the evaluation why it stopped; False when it only needs another slice."""
     if ended.end == End.DEADLINE:
         return False
     running = Evaluation.objects.filter(pk=evaluation.pk, state=State.RUNNING)
     simulated = ledger.is_simulated(evaluation)
     if ended.end == End.AT_CAP:
+        evaluation.refresh_from_db(fields=["cap_nanousd", "cap_calls"])
         spent = ledger.spent_nanousd(evaluation)
-        message = f"Stopped at the cap: ${spent / 1e9:.2f} of ${evaluation.cap_nanousd / 1e9:.2f} are spent."
-        running.update(state=State.AT_CAP, reason="at_cap", message=message, ended_at=now, simulated=simulated)
+        stop = budget.stop_of(shortage, spent_nanousd=spent, cap_nanousd=evaluation.cap_nanousd)
+        running.update(state=State.AT_CAP, reason=stop.code, message=stop.text, ended_at=now, simulated=simulated)
     if ended.end == End.UNREACHABLE:
         running.update(state=State.PAUSED, reason="gateway", message=str(ended.error)[:300], simulated=simulated)
     evaluation.refresh_from_db()

@@ -30,6 +30,7 @@ class Row:
     seed: int
     spent_usd: Decimal
     cap_usd: Decimal
+    cap_calls: int | None
     recommended: str | None
     leader: str | None
     confidence: float | None
@@ -262,6 +263,7 @@ def _row(evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, can
         seed=evaluation.seed,
         spent_usd=_usd(paid),
         cap_usd=_usd(evaluation.cap_nanousd),
+        cap_calls=evaluation.cap_calls,
         recommended=names.get(outcome.get("recommended") or 0),
         leader=names.get(outcome.get("leader") or 0),
         confidence=outcome.get("confidence"),

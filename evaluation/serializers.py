@@ -28,6 +28,9 @@ class EvaluationIn(_Out):
     max_cost_usd = serializers.DecimalField(
         required=False, max_digits=16, decimal_places=9, min_value=Decimal(0), help_text="hard cap"
     )
+    max_calls = serializers.IntegerField(
+        required=False, help_text="hard cap on requests to models and judges, retries included"
+    )
     replay_baseline = serializers.BooleanField(required=False, help_text="also call the model in production")
     forecast_only = serializers.BooleanField(default=False, help_text="say what it would take, and store nothing")
 
@@ -37,6 +40,9 @@ class ResumeIn(_Out):
 
     max_cost_usd = serializers.DecimalField(
         required=False, max_digits=16, decimal_places=9, min_value=Decimal(0), help_text="a higher cap"
+    )
+    max_calls = serializers.IntegerField(
+        required=False, min_value=1, max_value=100_000_000, help_text="a higher cap in requests"
     )
 
 
@@ -54,6 +60,7 @@ class EvaluationOut(_Out):
     seed = serializers.IntegerField()
     spent_usd = serializers.FloatField()
     cap_usd = serializers.FloatField()
+    cap_calls = serializers.IntegerField(allow_null=True)
     recommended = serializers.CharField(allow_null=True)
     leader = serializers.CharField(allow_null=True)
     confidence = serializers.FloatField(allow_null=True)
@@ -161,6 +168,8 @@ class PlanOut(_Out):
     limit = serializers.IntegerField()
     seed = serializers.IntegerField()
     cap_usd = serializers.FloatField()
+    cap_calls = serializers.IntegerField(allow_null=True)
+    refusal = serializers.DictField(allow_null=True, help_text="why it would not be opened")
     candidates = serializers.ListField(child=serializers.CharField())
     population = serializers.DictField()
     selection = serializers.DictField()

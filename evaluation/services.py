@@ -1,17 +1,18 @@
 """Open, start, pause, resume and cancel evaluations."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Count, Max
+from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import logged, offers, seating
+from evaluation import budget, logged, offers, purse, seating
 from evaluation.models import Candidate, Evaluation, Sample
 from evaluation.planning import Plan, plan
 from evaluation.seating import set_judges
@@ -22,6 +23,7 @@ from projects.models import Job, Project, User
 
 __all__ = ["EvaluationRequest", "Plan", "cancel", "open_evaluation", "pause", "plan", "resume", "set_judges", "start"]
 
+_ONE_CALL = budget.Amount(0, 1)
 REPEATS_WITHIN = timedelta(days=90)
 _OPEN = (Evaluation.State.QUEUED, Evaluation.State.RUNNING)
 _RESUMABLE = (Evaluation.State.PAUSED, Evaluation.State.AT_CAP, Evaluation.State.FAILED)
@@ -40,6 +42,8 @@ def open_evaluation(
         as `plan`.
     """
     planned = plan(project, request, gateway=gateway, now=now)
+    if planned.refusal is not None:
+        raise Conflict(planned.refusal.text)
     from evaluation import sampling  # here: numpy stays out of the web process until it is needed
 
     prompts = planned.population.prompts
@@ -61,6 +65,7 @@ def open_evaluation(
             selection=planned.selection_json(),
             forecast=planned.forecast.to_json(),
             cap_nanousd=planned.cap_nanousd,
+            cap_calls=planned.cap_calls,
             replay_baseline=request.replay_baseline,
             simulated=planned.population.simulated,
             created_by=by,
@@ -147,22 +152,49 @@ def pause(evaluation: Evaluation, by: User | None) -> None:
     _change(evaluation, _OPEN, Evaluation.State.PAUSED, by=by)
 
 
-def resume(evaluation: Evaluation, by: User | None, *, max_cost_usd: Decimal | None = None) -> Job:
-    """Go on where it stopped, with a higher cap where one is given: the plan stays, so it is the same run.
+def resume(
+    evaluation: Evaluation,
+    by: User | None,
+    *,
+    max_cost_usd: Decimal | None = None,
+    max_calls: int | None = None,
+    now: datetime | None = None,
+) -> Job:
+    """Go on where it stopped, with higher caps where they are given: the plan stays, so it is the same run.
 
     Raises:
-        Conflict: it is not stopped, or it stands at its cap and no higher one is given.
+        Conflict: it is not stopped, or the cap at which it stands has no room yet.
     """
-    cap = None if max_cost_usd is None else money.nanousd(max_cost_usd)
-    if evaluation.state == Evaluation.State.AT_CAP and (cap is None or cap <= evaluation.cap_nanousd):
+    caps: dict[str, Any] = {} if max_cost_usd is None else {"cap_nanousd": money.nanousd(max_cost_usd)}
+    caps |= {} if max_calls is None else {"cap_calls": max_calls}
+    if evaluation.state == Evaluation.State.AT_CAP:
+        _refuse_same_cap(evaluation, caps)
+    with transaction.atomic():
+        before, evaluation_id = evaluation.state, evaluation.pk
+        _change(evaluation, _RESUMABLE, Evaluation.State.QUEUED, by=by)
+        if caps:
+            Evaluation.objects.filter(pk=evaluation_id).update(**caps)
+            evaluation.refresh_from_db(fields=list(caps))
+        if before == Evaluation.State.AT_CAP:
+            _refuse_no_room(evaluation, now=now or timezone.now())
+    return start(evaluation, by)
+
+
+def _refuse_same_cap(evaluation: Evaluation, caps: Mapping[str, int]) -> None:
+    if evaluation.reason in ("", "at_cap") and caps.get("cap_nanousd", 0) <= evaluation.cap_nanousd:
         usd = money.usd(evaluation.cap_nanousd)
         raise Conflict(f"It stopped at its cap of ${usd:.2f}: resume it with a higher one (max_cost_usd).")
-    with transaction.atomic():
-        _change(evaluation, _RESUMABLE, Evaluation.State.QUEUED, by=by)
-        if cap is not None:
-            Evaluation.objects.filter(pk=evaluation.pk).update(cap_nanousd=cap)
-            evaluation.cap_nanousd = cap
-    return start(evaluation, by)
+    if evaluation.reason == "at_call_cap" and caps.get("cap_calls", 0) <= (evaluation.cap_calls or 0):
+        calls = evaluation.cap_calls or 0
+        raise Conflict(f"It stopped at its cap of {calls:,} calls: resume it with a higher one (max_calls).")
+
+
+def _refuse_no_room(evaluation: Evaluation, *, now: datetime) -> None:
+    """Within the transaction that resumes it: where a cap has no room for one call, it would only stop again."""
+    found = budget.grant(purse.caps_of(evaluation.project, evaluation, now=now), need=_ONE_CALL, want=_ONE_CALL)
+    if isinstance(found, budget.Shortage):
+        said = budget.stop_of(found, spent_nanousd=found.spent, cap_nanousd=found.cap)
+        raise Conflict(f"It cannot go on yet. {said.text}")
 
 
 def cancel(evaluation: Evaluation, by: User | None) -> None:

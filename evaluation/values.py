@@ -82,6 +82,7 @@ class EvaluationRequest:
         limit: prompts per candidate at most, directly.
         seed: of the sampling order.
         max_cost_usd: hard cap, in place of the project's.
+        max_calls: hard cap on requests, retries included, in place of the instance's.
         replay_baseline: also call the baseline, to compare latency.
         baseline: model in production as the logs call it; None: the one with most calls.
         records: ids of LogRecord that the population is narrowed to.
@@ -92,6 +93,7 @@ class EvaluationRequest:
     limit: int | None = None
     seed: int | None = None
     max_cost_usd: Decimal | None = None
+    max_calls: int | None = None
     replay_baseline: bool = False
     baseline: str | None = None
     records: Sequence[int] | None = None
@@ -187,6 +189,7 @@ class Forecast:
     cost_low_nanousd: int | None
     cost_high_nanousd: int | None
     cap_nanousd: int
+    cap_calls: int | None
     minutes_expected: float
     providers: tuple[str, ...]
     detectable_difference: float | None

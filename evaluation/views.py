@@ -67,7 +67,12 @@ def create(request: HttpRequest, slug: str) -> HttpResponse:
 def _defaults(project: Project) -> dict[str, Any]:
     effective = projects.effective(project)
     cap = money.usd(effective.max_evaluation_cost_nanousd)
-    return {"sample": effective.replay_sample_size, "seed": planning.SEED, "max_cost_usd": f"{cap:.2f}"}
+    return {
+        "sample": effective.replay_sample_size,
+        "seed": planning.SEED,
+        "max_cost_usd": f"{cap:.2f}",
+        "max_calls": settings.MAX_EVALUATION_CALLS,
+    }
 
 
 def _start(request: HttpRequest, project: Project, wanted: EvaluationRequest) -> Evaluation:
@@ -127,7 +132,7 @@ def resume(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     form = ResumeForm(evaluation, request.POST)
     if not form.is_valid():
         return _show(request, project, evaluation, form=form)
-    services.resume(evaluation, access.person(request.user), max_cost_usd=form.cleaned_data["max_cost_usd"])
+    services.resume(evaluation, access.person(request.user), **form.cleaned_data)
     return htmx.redirect(request, evaluation)
 
 

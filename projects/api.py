@@ -85,7 +85,13 @@ class ProjectDetailView(ProjectView):
 def _change(project: Project, given: dict[str, Any], *, by: User | None) -> None:
     """All of a PATCH, or nothing."""
     goal, connection, overrides = (given.pop(name, None) for name in ("goal", "connection", "overrides"))
+    caps = given.pop("caps", None) or {}
     changes = {**given, **(overrides or {})}
+    if "monthly_usd" in caps:
+        monthly = caps["monthly_usd"]
+        changes["monthly_cap_nanousd"] = None if monthly is None else nanousd(monthly)
+    if "monthly_calls" in caps:
+        changes["monthly_call_cap"] = caps["monthly_calls"]
     if "max_evaluation_cost_usd" in changes:
         cap = changes.pop("max_evaluation_cost_usd")
         changes["max_evaluation_cost_nanousd"] = None if cap is None else nanousd(cap)

@@ -164,6 +164,14 @@ class LimitsForm(StyledForm):
         label="Cap per evaluation", required=False, min_value=0, max_value=1_000_000, decimal_places=2,
         help_text="US dollars. A run stops before it would cost more.",
     )  # fmt: skip
+    monthly_cost_usd = forms.DecimalField(
+        label="Cap per month", required=False, min_value=0, max_value=1_000_000, decimal_places=2,
+        help_text="US dollars, over all evaluations of a calendar month (UTC). Empty: no cap.",
+    )  # fmt: skip
+    monthly_call_cap = forms.IntegerField(
+        label="Calls per month", required=False, min_value=0, max_value=100_000_000,
+        help_text="Requests to models and judges in a calendar month. Empty: no cap.",
+    )  # fmt: skip
     confidence_threshold = forms.FloatField(
         label="Confidence needed", required=False, help_text="0.5 to 0.98; below it nothing is recommended."
     )
@@ -185,6 +193,8 @@ class LimitsForm(StyledForm):
         return {
             "replay_sample_size": project.replay_sample_size,
             "max_cost_usd": money.usd(project.max_evaluation_cost_nanousd),
+            "monthly_cost_usd": money.usd(project.monthly_cap_nanousd),
+            "monthly_call_cap": project.monthly_call_cap,
             "confidence_threshold": project.confidence_threshold,
             "judge_disagreement_threshold": project.judge_disagreement_threshold,
             "allowed_providers": "\n".join(project.allowed_providers),
@@ -194,10 +204,14 @@ class LimitsForm(StyledForm):
     def changes(self) -> dict[str, Any]:
         """What the service takes."""
         given = dict(self.cleaned_data)
-        cap = given.pop("max_cost_usd")
+        cap, monthly = given.pop("max_cost_usd"), given.pop("monthly_cost_usd")
         for name in ("allowed_providers", "banned_models"):
             given[name] = [line.strip() for line in given[name].splitlines() if line.strip()]
-        return {**given, "max_evaluation_cost_nanousd": None if cap is None else money.nanousd(cap)}
+        return {
+            **given,
+            "max_evaluation_cost_nanousd": None if cap is None else money.nanousd(cap),
+            "monthly_cap_nanousd": None if monthly is None else money.nanousd(monthly),
+        }
 
 
 class TokenForm(StyledForm):

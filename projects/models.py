@@ -83,6 +83,13 @@ class Project(models.Model):
     confidence_threshold = models.FloatField(null=True, blank=True)
     judge_disagreement_threshold = models.FloatField(null=True, blank=True)
     max_evaluation_cost_nanousd = models.BigIntegerField(null=True, blank=True)
+    # null: no cap
+    monthly_cap_nanousd = models.BigIntegerField(
+        null=True, blank=True, help_text="Hard cap on what all evaluations of a calendar month (UTC) may spend."
+    )
+    monthly_call_cap = models.PositiveIntegerField(
+        null=True, blank=True, help_text="The same in model calls, retries included."
+    )
     allowed_providers = models.JSONField(
         default=list, blank=True, help_text="Providers that may receive prompts; empty: all."
     )

@@ -85,6 +85,27 @@ class OverridesOut(_Out):
         return None if amount is None else float(amount)
 
 
+class CapsOut(_Out):
+    """Hard caps on a calendar month (UTC), over all evaluations, judges and rankings; null: none."""
+
+    monthly_usd = serializers.SerializerMethodField()
+    monthly_calls = serializers.IntegerField(source="monthly_call_cap", allow_null=True)
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_monthly_usd(self, row: Any) -> float | None:
+        amount = usd(row.monthly_cap_nanousd)
+        return None if amount is None else float(amount)
+
+
+class CapsIn(_Out):
+    """The same; null removes a cap."""
+
+    monthly_usd = serializers.DecimalField(
+        required=False, allow_null=True, max_digits=16, decimal_places=9, min_value=Decimal(0)
+    )
+    monthly_calls = serializers.IntegerField(required=False, allow_null=True)
+
+
 class OverridesIn(_Out):
     """The same; null returns one to the instance's setting."""
 
@@ -125,6 +146,7 @@ class ProjectOut(_Out):
     goal = serializers.SerializerMethodField()
     connection = ConnectionOut()
     overrides = OverridesOut(source="*")
+    caps = CapsOut(source="*")
     effective = serializers.SerializerMethodField()
     allowed_providers = serializers.ListField(child=serializers.CharField())
     banned_models = serializers.ListField(child=serializers.CharField())
@@ -167,6 +189,7 @@ class ProjectChangeIn(_Out):
     goal = GoalIn(required=False)
     connection = ConnectionIn(required=False)
     overrides = OverridesIn(required=False)
+    caps = CapsIn(required=False)
     allowed_providers = serializers.ListField(child=serializers.CharField(max_length=80), required=False)
     banned_models = serializers.ListField(child=serializers.CharField(max_length=200), required=False)
 

@@ -28,6 +28,8 @@ OVERRIDES = {
     "confidence_threshold": (0.5, 0.98),
     "judge_disagreement_threshold": (0.01, 1),
     "max_evaluation_cost_nanousd": (0, nanousd(1_000_000)),
+    "monthly_cap_nanousd": (0, nanousd(1_000_000)),
+    "monthly_call_cap": (0, 100_000_000),
 }
 _NAMES = ("allowed_providers", "banned_models")
 
@@ -112,7 +114,7 @@ def create_first_owner(email: str, password: str) -> User:
 
 def change_project(project: Project, changes: Mapping[str, Any], *, by: User | None) -> Project:
     """Change `name`, `privacy`, `privacy_patterns`, `retention_days` (None: bodies are kept), `allowed_providers`,
-    `banned_models` and overrides (OVERRIDES; None: the instance's).
+    `banned_models`, monthly caps (None: none) and overrides (OVERRIDES; None: the instance's).
 
     Modes and patterns hold for what comes in from now on; `modes.of_old_rows` says what that leaves.
 

@@ -1,13 +1,14 @@
 """A sandbox, and a project that is ready to be evaluated on it."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from agentopt.sandbox.server import Sandbox, running
 from evaluation import services
-from projects.models import Project
+from projects.models import Project, User
+from projects.services import create_project
 from tests.evaluation import studies
 
 
@@ -24,3 +25,13 @@ def ready(project: Project, sandbox: Sandbox, tmp_path: Path) -> Project:
     studies.take_in(project, studies.support_log(60), tmp_path)
     services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
     return project
+
+
+@pytest.fixture
+def make_project(owner: User) -> Callable[..., Project]:
+    """Make one more project of the owner."""
+
+    def make(name: str = "Support agent") -> Project:
+        return create_project(name, owner=owner)
+
+    return make

@@ -48,6 +48,7 @@ class Command(BaseCommand):
         parser.add_argument("--limit", type=int, metavar="L", help="prompts per candidate at most, directly")
         parser.add_argument("--seed", type=int, metavar="S", help="of the sampling order (default: 7)")
         parser.add_argument("--max-cost-usd", metavar="X", help="hard cap (default: the project's)")
+        parser.add_argument("--max-calls", type=int, metavar="N", help="hard cap on requests, retries included")
         parser.add_argument("--forecast-only", action="store_true", help="say what it would take, and store nothing")
         parser.add_argument("--replay-baseline", action="store_true", help="also call the model in production")
         parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -83,6 +84,7 @@ class Command(BaseCommand):
             limit=options["limit"],
             seed=options["seed"],
             max_cost_usd=cap,
+            max_calls=options["max_calls"],
             replay_baseline=options["replay_baseline"],
         )
 
