@@ -18,7 +18,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -75,6 +75,18 @@ async def _serve(latency_s: float) -> None:
     await server.serve_forever()
 
 
+@contextlib.contextmanager
+def upstream(latency_ms: float) -> Iterator[str]:
+    """The address of an upstream in a process of its own, which answers every chat call after that time."""
+    serve = [sys.executable, "-m", "benchmarks.wire", "--serve", "--latency-ms", str(latency_ms)]
+    with subprocess.Popen(serve, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None  # noqa: S101
+            yield f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
+        finally:
+            server.terminate()
+
+
 # ------------------------------------------------------------------------------------------------ the ways
 def over_session(url: str, calls: int, in_flight: int) -> float:
     """Our session as the product uses it: futures, retries, checks."""
@@ -92,6 +104,30 @@ def over_session(url: str, calls: int, in_flight: int) -> float:
         for future in futures:
             assert future.result().usage.output_tokens == 210  # noqa: S101
         return time.perf_counter() - began
+
+
+def over_httpx(url: str, calls: int, in_flight: int) -> float:
+    """Raw httpx: bytes made once, answers read as JSON."""
+    import httpx
+
+    pool = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
+    body = json.dumps({"model": "m", "messages": PROMPT, "temperature": 0}).encode()
+
+    async def main() -> float:
+        async with httpx.AsyncClient(limits=pool, timeout=30, trust_env=False) as client:
+
+            async def call(_: int) -> None:
+                reply = await client.post(
+                    f"{url}/chat/completions", content=body, headers={"content-type": "application/json"}
+                )
+                assert reply.json()["usage"]["completion_tokens"] == 210  # noqa: S101
+
+            began = time.perf_counter()
+            await _workers(call, calls, in_flight=in_flight)
+            return time.perf_counter() - began
+
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(main())
 
 
 def over_sdk(url: str, calls: int, in_flight: int) -> float:
@@ -190,7 +226,8 @@ def _version(name: str) -> str | None:
         return None
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """What the figures hold for."""
     names = ("portkey-ai", "aiohttp", "uvloop", "httpx", "httpx-aiohttp", "stamina")
     return {
         "python": platform.python_version(),
@@ -225,21 +262,16 @@ def main() -> None:
 def _report(given: argparse.Namespace) -> dict[str, Any]:
     import django
 
-    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"  # a scratch folder, loopback allowed
+    # a scratch folder, loopback allowed; a line of log a call would count against httpx and the SDK
+    os.environ |= {"DJANGO_SETTINGS_MODULE": "tests.settings", "LOG_LEVEL": "ERROR"}
     django.setup()
-    ways: dict[str, Run] = {"session": over_session, "sdk": over_sdk}
+    ways: dict[str, Run] = {"session": over_session, "httpx": over_httpx, "sdk": over_sdk}
     if _version("httpx-aiohttp"):
         ways["sdk_on_aiohttp"] = over_sdk_on_aiohttp
-    upstream = [sys.executable, "-m", "benchmarks.wire", "--serve", "--latency-ms", str(given.latency_ms)]
-    with subprocess.Popen(upstream, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            assert server.stdout is not None  # noqa: S101
-            url = f"http://127.0.0.1:{server.stdout.readline().strip()}/v1"
-            shape = {"calls": given.calls, "in_flight": given.in_flight, "rounds": given.rounds}
-            found = measure(ways, url, latency_s=given.latency_ms / 1000, **shape)
-        finally:
-            server.terminate()
-    return {"machine": _machine(), "latency_ms": given.latency_ms, **shape, "ways": found}
+    shape = {"calls": given.calls, "in_flight": given.in_flight, "rounds": given.rounds}
+    with upstream(given.latency_ms) as url:
+        found = measure(ways, url, latency_s=given.latency_ms / 1000, **shape)
+    return {"machine": machine(), "latency_ms": given.latency_ms, **shape, "ways": found}
 
 
 if __name__ == "__main__":
