@@ -1,5 +1,6 @@
 """Pages of evaluations: the list, a new one, one of them, and what a member may do to it."""
 
+from datetime import UTC
 from typing import Any
 
 from django.conf import settings
@@ -14,7 +15,9 @@ from agentopt.lib.errors import Conflict, GatewayError, Invalid
 from evaluation import pages, planning, proposals, selectors, services
 from evaluation.forms import EvaluationForm, JudgesForm, ResumeForm
 from evaluation.models import Evaluation
+from evaluation.planning import Plan
 from evaluation.services import EvaluationRequest
+from ingestion.catalog.listing import Retirement
 from projects import access
 from projects import services as projects
 from projects.models import Project, Role
@@ -60,8 +63,17 @@ def create(request: HttpRequest, slug: str) -> HttpResponse:
     if proposal.problem is not None and request.method != "POST":
         htmx.refuse(form, proposal.problem)
     context = {"project": project, "form": form, "proposal": proposal, "plan": proposal.plan, "is_sound": is_sound}
+    context["retirement"] = _retirement(proposal.plan)
     status = 422 if request.method == "POST" else 200
     return htmx.render(request, "evaluation/create.html", context, part="summary", status=status)
+
+
+def _retirement(plan: Plan | None) -> Retirement | None:
+    """When the model in production goes, which is a reason to evaluate."""
+    if plan is None or plan.baseline.retires_on is None:
+        return None
+    days = (plan.baseline.retires_on - timezone.now().astimezone(UTC).date()).days
+    return Retirement(plan.baseline.name, plan.baseline.retires_on, days, "")
 
 
 def _defaults(project: Project) -> dict[str, Any]:

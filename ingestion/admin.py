@@ -66,8 +66,9 @@ class SyncRunAdmin(_ReadOnly):
 class ModelOfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Models that can be called."""
 
-    list_display = ("name", "project", "provider", "model", "family", "retires_on")
-    list_filter = ("provider",)
+    list_display = ("name", "project", "provider", "model", "family", "retires_on", "retirement_source")
+    list_filter = ("project", "provider", "family")
+    list_select_related = ("project",)
     search_fields = ("name", "model")
 
 
@@ -75,5 +76,8 @@ class ModelOfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class AbilitiesAndPricesAdmin(_AddOnly):
     """A change is a new row with a new day."""
 
-    list_display = ("offer", "valid_from", "source")
+    list_display = ("offer", "valid_from", "revision", "source")
+    list_select_related = ("offer",)
+    search_fields = ("offer__name", "source")
+    date_hierarchy = "valid_from"
     autocomplete_fields = ("offer",)

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from ingestion.views import analytics, imports, logs, removals, usecases
+from ingestion.views import analytics, catalog, imports, logs, removals, usecases
 
 app_name = "ingestion"
 urlpatterns = [
@@ -26,5 +26,11 @@ urlpatterns = [
     path("p/<slug:slug>/analytics/", analytics.analytics, name="analytics"),
     path("p/<slug:slug>/analytics/views/", analytics.save_view, name="save-view"),
     path("p/<slug:slug>/analytics/views/<int:pk>/delete/", analytics.delete_view, name="delete-view"),
+    path("p/<slug:slug>/settings/catalog/", catalog.catalog, name="catalog"),
+    path("p/<slug:slug>/settings/catalog/add/", catalog.add, name="catalog-add"),
+    path("p/<slug:slug>/settings/catalog/import/", catalog.take, name="catalog-import"),
+    path("p/<slug:slug>/settings/catalog/export/", catalog.export, name="catalog-export"),
+    path("p/<slug:slug>/settings/catalog/refresh/", catalog.refresh, name="catalog-refresh"),
+    path("p/<slug:slug>/settings/catalog/<int:pk>/", catalog.model, name="catalog-model"),
     path("p/<slug:slug>/settings/test/", logs.test_connection, name="test-connection"),
 ]

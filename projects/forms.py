@@ -116,6 +116,15 @@ class ConnectionForm(StyledForm):
         max_length=60,
         help_text="x-portkey-api-key (also if empty), or Authorization: the key is then sent as a bearer token.",
     )
+    config = forms.CharField(
+        label="Config",
+        required=False,
+        max_length=10_000,
+        widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
+        help_text="For a gateway that does not know the provider by the key: the id of a saved Portkey config, or "
+        "JSON. Stored encrypted and never shown again. Empty leaves it as it is.",
+    )
+    forget_config = forms.BooleanField(label="Forget the stored config", required=False)
 
 
 class GoalForm(StyledForm):

@@ -86,6 +86,7 @@ def connection(request: HttpRequest, slug: str) -> HttpResponse:
                 api_key=form.cleaned_data["api_key"] or None,
                 control_url=form.cleaned_data["control_url"],
                 auth_header=form.cleaned_data["auth_header"] or DEFAULT_AUTH_HEADER,
+                config="" if form.cleaned_data["forget_config"] else form.cleaned_data["config"] or None,
             )
         except Invalid as error:
             htmx.refuse(form, error)
@@ -95,6 +96,7 @@ def connection(request: HttpRequest, slug: str) -> HttpResponse:
         "row": row,
         "default_auth_header": DEFAULT_AUTH_HEADER,
         "has_key": bool(row.api_key),
+        "has_config": bool(row.config),
         "instance_url": settings.PORTKEY_BASE_URL,
         # the instance's key goes to the instance's address only
         "instance_key": bool(settings.PORTKEY_API_KEY) and not row.base_url and not row.control_url,

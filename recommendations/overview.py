@@ -13,6 +13,8 @@ from evaluation import selectors as evaluations
 from evaluation.models import Evaluation, Sample
 from ingestion import analytics, portraits
 from ingestion.analytics import AnalyticsRequest, Slice, Summary
+from ingestion.catalog import listing
+from ingestion.catalog.listing import Missing, Retirement
 from ingestion.models import Batch, SetAside
 from ingestion.portraits import Portrait
 from projects import supervisor
@@ -117,7 +119,8 @@ class Overview:
     models: Sequence[ModelRow]
     use_cases: Sequence[UseCaseRow]  # the largest; empty: none are found yet
     n_use_cases: int
-    unpriced: Sequence[str]
+    unpriced: Sequence[Missing]
+    retirements: Sequence[Retirement]
     logs: Logs
 
     @property
@@ -125,7 +128,7 @@ class Overview:
         """How many lines wait for a person."""
         gaps = self.summary is not None and (not self.steps.connection, not self.steps.judges)
         lines = (
-            self.to_decide, self.running is not None, bool(self.unpriced), self.worker_stopped,
+            self.to_decide, self.running is not None, bool(self.unpriced), bool(self.retirements), self.worker_stopped,
             self.without_recommendation is not None, *(gaps or ()),
         )  # fmt: skip
         return sum(map(bool, lines))
@@ -146,6 +149,7 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
     span = _span(project, summary, chosen=chosen, now=now) if summary and summary.total.calls else None
     use_cases = _use_cases(project, since=now - width if (width := RANGES[chosen]) else None) if span else []
     seen = supervisor.last_seen()
+    known = summary.by_model if summary else ()
     return Overview(
         project=project,
         chosen=chosen,
@@ -161,8 +165,9 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
         models=_models(summary),
         use_cases=use_cases[:MOST_USE_CASES],
         n_use_cases=len(use_cases),
-        # tokens and yet no cost: it lacks a price
-        unpriced=[one.key for one in summary.by_model if one.n_cost < one.n_tokens] if summary else [],
+        # tokens and yet no cost: it may lack a price
+        unpriced=listing.missing(project, [one.key for one in known if one.n_cost < one.n_tokens]),
+        retirements=listing.retirements(project, [one.key for one in known], today=now.astimezone(UTC).date()),
         logs=_logs(project),
     )
 

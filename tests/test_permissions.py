@@ -52,6 +52,15 @@ GET    api-removals          project     in       refused  refused  hidden   sig
 POST   api-removals          project     in       refused  refused  hidden   sign-in  refused
 POST   api-erasures          project     in       refused  refused  hidden   sign-in  refused
 DELETE api-erasure           project,0   in       refused  refused  hidden   sign-in  refused
+GET    api-catalog           project     in       in       in       hidden   sign-in  in
+POST   api-catalog           project     in       refused  refused  hidden   sign-in  refused
+GET    api-catalog-export    project     in       in       in       hidden   sign-in  in
+POST   api-catalog-import    project     in       refused  refused  hidden   sign-in  refused
+GET    api-catalog-costs     project     in       in       in       hidden   sign-in  in
+GET    api-catalog-model     project,0   in       in       in       hidden   sign-in  in
+PATCH  api-catalog-model     project,0   in       refused  refused  hidden   sign-in  refused
+POST   api-catalog-prices    project,0   in       refused  refused  hidden   sign-in  refused
+POST   api-catalog-abilities project,0   in       refused  refused  hidden   sign-in  refused
 POST   otlp-traces           -           sign-in  sign-in  sign-in  sign-in  sign-in  in
 POST   api-analytics         -           in       in       in       hidden   sign-in  in
 GET    api-analytics-vocabulary -        in       in       in       in       sign-in  in
@@ -108,6 +117,15 @@ GET    projects:members      project     in       refused  refused  hidden   sig
 POST   projects:members      project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:remove-member project,membership in refused refused hidden  sign-in  sign-in
 
+GET    ingestion:catalog     project     in       in       in       hidden   sign-in  sign-in
+GET    ingestion:catalog-export project  in       in       in       hidden   sign-in  sign-in
+GET    ingestion:catalog-add project     in       refused  refused  hidden   sign-in  sign-in
+POST   ingestion:catalog-add project     in       refused  refused  hidden   sign-in  sign-in
+GET    ingestion:catalog-import project  in       refused  refused  hidden   sign-in  sign-in
+POST   ingestion:catalog-import project  in       refused  refused  hidden   sign-in  sign-in
+POST   ingestion:catalog-refresh project in       refused  refused  hidden   sign-in  sign-in
+GET    ingestion:catalog-model project,0 in       in       in       hidden   sign-in  sign-in
+POST   ingestion:catalog-model project,0 in       refused  refused  hidden   sign-in  sign-in
 GET    ingestion:logs        project     in       in       in       hidden   sign-in  sign-in
 GET    ingestion:log         project,0   in       in       in       hidden   sign-in  sign-in
 GET    ingestion:import      project     in       in       refused  hidden   sign-in  sign-in

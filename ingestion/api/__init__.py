@@ -2,11 +2,12 @@
 
 from django.urls import URLPattern
 
-from ingestion.api import analytics, logs, removals, usecases
+from ingestion.api import analytics, catalog, logs, removals, usecases
 
 urlpatterns: list[URLPattern] = [
     *logs.urlpatterns,
     *removals.urlpatterns,
     *analytics.urlpatterns,
+    *catalog.urlpatterns,
     *usecases.urlpatterns,
 ]

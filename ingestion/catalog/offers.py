@@ -47,6 +47,18 @@ def ensure(project: Project, provider: str, model: str) -> ModelOffer:
     return offer
 
 
+def of_logs(project: Project, provider: str, model: str) -> ModelOffer | None:
+    """The offer whose prices calls of a logged model have; unlike `find`, never one of another provider."""
+    offer = find(project, provider, model)
+    return None if offer is None or _differ(provider, offer.provider) else offer
+
+
+def is_priced(project: Project, provider: str, model: str) -> bool:
+    """Whether calls of a logged model have a price, on whatever day."""
+    offer = of_logs(project, provider, model)
+    return offer is not None and offer.prices.exists()
+
+
 def price_on(offer: ModelOffer, day: date) -> Price | None:
     """The offer's price that was valid on a day; None where none is known."""
     return pricing.in_force(dated_prices(offer), day)

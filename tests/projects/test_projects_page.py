@@ -89,6 +89,29 @@ def test_an_empty_key_leaves_the_stored_one(client_of: ClientOf, owner: User, pr
     assert (project.connection.base_url, project.connection.api_key) == ("http://127.0.0.1:10/v1", "pk-secret-1")
 
 
+def test_a_config_is_stored_kept_forgotten_and_never_shown(client_of: ClientOf, owner: User, project: Project) -> None:
+    client, given = client_of(owner), {"base_url": "http://127.0.0.1:9/v1"}
+
+    client.post(url("settings", project), {**given, "config": '{"provider": "openai", "api_key": "sk-hidden-7"}'})
+    project.connection.refresh_from_db()
+    stored = project.connection.config
+    client.post(url("settings", project), {**given, "config": ""})
+    project.connection.refresh_from_db()
+    kept = project.connection.config
+    page = client.get(url("settings", project)).content.decode()
+    refused = client.post(url("settings", project), {**given, "config": "{not json sk-hidden-8"})
+    client.post(url("settings", project), {**given, "forget_config": "on"})
+    project.connection.refresh_from_db()
+
+    assert "sk-hidden-7" in stored
+    assert kept == stored
+    assert "sk-hidden-7" not in page
+    assert "Forget the stored config" in page
+    assert refused.status_code == 422
+    assert "sk-hidden-8" not in refused.content.decode()
+    assert project.connection.config == ""
+
+
 def test_a_connection_that_does_not_answer_is_said_so(client_of: ClientOf, owner: User, project: Project) -> None:
     services.connect(project, by=owner, base_url="http://127.0.0.1:9/v1", api_key="pk-secret-1")
 
