@@ -101,7 +101,9 @@ def retirements(project: Project, models: Sequence[str], *, today: date) -> list
     """Which of the models that serve calls have an end: the first one's whenever it is, the others' if it is near."""
     found = []
     for n, model in enumerate(models):
-        offer = offers.find(project, "", model)
+        calls = project.logs.filter(model=model).order_by("-occurred_at")
+        # a host of the same model has dates of its own
+        offer = offers.of_logs(project, calls.values_list("provider", flat=True).first() or "", model)
         if offer is not None and offer.retires_on is not None:
             days = (offer.retires_on - today).days
             if n == 0 or days <= SOON_DAYS:

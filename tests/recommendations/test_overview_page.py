@@ -2,17 +2,18 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.core.cache import cache
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from evaluation import seating
 from evaluation.models import Evaluation
-from ingestion.models import Batch, LogRecord, SetAside, Trace
+from ingestion.models import Batch, LogRecord, ModelOffer, Price, SetAside, Trace
 from projects import services as projects
 from projects.models import Job, Project, User
 from recommendations import overview, services
@@ -135,7 +136,39 @@ def test_models_without_a_price_are_named(project: Project, reader: User, client
     text = _page(client_of(reader), project)
 
     assert "quill-9 has calls without a price" in text
+    assert reverse("ingestion:catalog", args=[project.slug]) in text
     assert "no call has a known cost" in text
+
+
+def test_a_price_that_is_there_now_is_not_asked_for_again(project: Project, reader: User, client_of: Browser) -> None:
+    _log(project, model="quill-9", cost_nanousd=None)
+    offer = ModelOffer.objects.create(project=project, model="quill-9", name="quill-9")
+    Price.objects.create(offer=offer, valid_from=date(2026, 1, 1), input_nanousd=1, output_nanousd=1, source="x")
+
+    assert "without a price" not in _page(client_of(reader), project)
+
+
+def test_the_retirement_of_the_model_in_production_is_told_with_its_days(
+    project: Project, member: User, client_of: Browser
+) -> None:
+    _log(project, model="quill-9")
+    on = timezone.now().astimezone(UTC).date() + timedelta(days=41)
+    ModelOffer.objects.create(project=project, model="quill-9", name="quill-9", retires_on=on)
+
+    text = _page(client_of(member), project)
+
+    assert f"quill-9 retires on {on:%b} {on.day}, {on.year}, in 41 days" in text
+    assert "It serves most of your calls." in text
+    assert "Evaluate others" in text
+
+
+def test_a_model_of_another_host_has_other_dates(project: Project, member: User, client_of: Browser) -> None:
+    _log(project, model="quill-9", provider="cloud")
+    ModelOffer.objects.create(
+        project=project, provider="maker", model="quill-9", name="quill-9", retires_on=date(2026, 1, 1)
+    )
+
+    assert "retire" not in _page(client_of(member), project)
 
 
 def test_a_stopped_worker_is_told_only_while_work_waits(project: Project, reader: User, client_of: Browser) -> None:
