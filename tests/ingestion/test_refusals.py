@@ -46,6 +46,12 @@ def test_an_apology_or_a_rule_of_business_is_no_refusal(answer: str) -> None:
     assert not refusals.refused("Where is it?", answer)
 
 
+def test_answers_without_a_word_of_refusing_are_settled_at_a_glance() -> None:
+    assert not refusals.may_refuse("Your order has been shipped; it will arrive on Friday.")
+    assert refusals.may_refuse("I\u2019m SORRY.")
+    assert refusals.classify("Where is it?", "It is on its way.").probability < 0.05
+
+
 def test_a_refusal_that_goes_on_to_help_is_partial() -> None:
     answer = "I can't provide medical advice. However, here are general facts. " + "Rest and water help. " * 60
 
