@@ -71,6 +71,9 @@ class ModelOfferAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_select_related = ("project",)
     search_fields = ("name", "model")
 
+    def has_delete_permission(self, _request: HttpRequest, _obj: Any = None) -> bool:
+        return False  # its prices are immutable, and the database would refuse
+
 
 @admin.register(OfferVersion, Price)
 class AbilitiesAndPricesAdmin(_AddOnly):

@@ -193,5 +193,6 @@ def _page(
     part: str | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    shared = {"project": project, "section": "catalog", "may_own": access.may(request.user, project, Role.OWNER)}
+    may_own = access.may(request.user, project, Role.OWNER)
+    shared = {"project": project, "section": "catalog", "may_own": may_own, "unrecorded": public.SINCE}
     return htmx.render(request, f"ingestion/{name}.html", {**shared, **context}, part=part, status=status)
