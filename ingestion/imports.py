@@ -45,6 +45,11 @@ class Preview:
         return sum(len(row.calls) for row in self.rows)
 
 
+def label(project: Project, name: str) -> str:
+    """The name of a file as the project may keep and show it."""
+    return privacy.label_text(name, mode=project.privacy, own=privacy.rules(project.privacy_patterns))
+
+
 def import_file(
     project: Project,
     path: Path | str,

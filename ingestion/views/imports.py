@@ -54,8 +54,8 @@ def _take(request: HttpRequest, slug: str) -> HttpResponse:
     form = forms.ImportForm(request.POST, request.FILES)
     if not form.is_valid():
         return _page(request, project, form, status=422)
-    upload = form.cleaned_data["file"]
-    name, chosen = str(upload.name or "upload"), form.cleaned_data["format"] or None
+    upload, chosen = form.cleaned_data["file"], form.cleaned_data["format"] or None
+    name = imports.label(project, str(upload.name or "upload"))
     stream: Any = upload.file
     try:
         if "preview" in request.POST:

@@ -196,7 +196,7 @@ def client_with_token(project: Project) -> Client:
 
 
 def take_in(project: Project, client: Client, secrets: Secrets, folder: Path) -> None:
-    """By file, by push, and by a sync from a gateway."""
+    """By file, by push, by the browser, and by a sync from a gateway."""
     rows = rows_with(secrets)
     lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
     path = folder / f"logs of {secrets.known['e-mail']} {secrets.known['own']}.jsonl"
@@ -218,6 +218,11 @@ def take_in(project: Project, client: Client, secrets: Secrets, folder: Path) ->
     assert pushed.status_code == 200, pushed.content[:300]
     traced = client_with_token(project).post("/otlp/v1/traces", otlp_with(secrets), content_type="application/json")
     assert traced.status_code == 200, traced.content[:300]
+    for look in ({"preview": "1"}, {}):
+        sent = io.BytesIO(b"\n".join(line.replace(b'"id": "', b'"id": "sent ') for line in lines))
+        sent.name = path.name
+        uploaded = client.post(f"/p/{project.slug}/logs/import/", {"file": sent, "format": "portkey", **look})
+        assert uploaded.status_code in (200, 303), uploaded.content[:300]
     with serving(exporting([line.replace(b'"id": "', b'"id": "pulled ') for line in lines])) as gateway:
         project.connection.base_url, project.connection.api_key = gateway.url, "key"
         project.connection.save()
