@@ -20,6 +20,7 @@ PURE = """
     ingestion/plots.py ingestion/explorer_plots.py evaluation/plots.py recommendations/plots.py
     recommendations/overview_plots.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
+    evaluation/ranking.py evaluation/traffic.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
