@@ -20,7 +20,7 @@ _SCRIPTS = (
 )  # fmt: skip
 _WORDS = {
     "English": "the and is to of you my for with what how can it this please",
-    "German": "der die das und ist nicht ich mit ein eine zu wie auf bitte",
+    "German": "der die das und nicht ich mit eine zu wie auf bitte kann wir",
     "French": "le la les et est pas je vous une un pour dans mon avec que",
     "Spanish": "el los las es no yo por una para con mi como está qué",
     "Portuguese": "os as não eu uma para com meu minha como você está que em",

@@ -42,7 +42,7 @@ def test_shares_are_counted_over_the_calls_that_can_be_read() -> None:
 @pytest.mark.parametrize(
     ("text", "language"),
     [
-        ("Wo ist meine Bestellung, und was ist mit der Rechnung?", "German"),
+        ("Wie bekomme ich die Lieferung, und wann?", "German"),
         ("Où est ma commande, et que faire avec le colis ?", "French"),
         ("¿Dónde está mi pedido? No lo encuentro por ningún lado", "Spanish"),
         ("Где мой заказ?", "Cyrillic"),
