@@ -248,3 +248,13 @@ def send(
     When it stops early the calls in flight are waited for and stored: they are paid.
     """
     return _Loop(session, store, cost, limits).run(iter(asks))
+
+
+def wait(limits: Limits) -> End | None:
+    """Wait a moment for what another process is asking; why not to go on, or None."""
+    if not limits.beat():
+        return End.STOPPED
+    if time.monotonic() >= limits.deadline:
+        return End.DEADLINE
+    time.sleep(STORE_EVERY_S)
+    return None

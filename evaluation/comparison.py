@@ -110,7 +110,7 @@ def read(evaluation: Evaluation, *, rows: int | None = None) -> Table:
     scores = _scores(evaluation, seats)
     return Table(
         samples=_Arrays(evaluation, grid, timed, chairs, scores).samples(
-            [sample.record__trace_id for sample in samples]
+            _numbered([sample.record__trace_id for sample in samples])
         ),
         measured=_measured(evaluation, grid, timed, seats=seats, scores=scores),
         columns=columns,
@@ -118,11 +118,17 @@ def read(evaluation: Evaluation, *, rows: int | None = None) -> Table:
     )
 
 
+def _numbered(traces: Sequence[int]) -> list[int]:
+    """Conversations by their first place in the sampling order: keys of rows differ between copies of the same logs."""
+    first: dict[int, int] = {}
+    return [first.setdefault(trace, len(first)) for trace in traces]
+
+
 def _answers(
     evaluation: Evaluation, columns: Sequence[Candidate]
 ) -> tuple[dict[tuple[int, int], _Answer], dict[int, _Answer]]:
     """Return the answers by (sample, candidate), and the baseline's second ones, which were called, by sample."""
-    rows = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=columns)
+    rows = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=columns, again=False)
     first: dict[tuple[int, int], _Answer] = {}
     again: dict[int, _Answer] = {}
     wanted = ("sample_id", "candidate_id", "repetition", "pk", "status", "refused", "cost_nanousd", "latency_us")

@@ -5,7 +5,7 @@ knows what it counts; an answer that a judge could not score stays unscored, wit
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,8 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from agentopt.lib.crypto import keyed_hash
-from evaluation import calls, replay
+from evaluation import adaptation, calls, replay
+from evaluation.claims import Claims
 from evaluation.judges import rubric
 from evaluation.judges.base import Case, Unscored
 from evaluation.judges.base import Verdict as Reading
@@ -118,13 +119,15 @@ def waiting(
 
 @dataclass
 class _Run:
-    """One pass over waiting places. Everything here happens in one thread, so nothing is asked twice."""
+    """One pass over waiting places, in one thread; the claims keep other processes from the same questions."""
 
     evaluation: Evaluation
     seats: Mapping[int, Seat]
     prices: Mapping[str, Price]
     limits: calls.Limits
+    claims: Claims
     pending: dict[str, list[Place]] = field(default_factory=dict)
+    elsewhere: int = 0  # places whose question another process is asking
 
     def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question]]:
         for start in range(0, len(places), _CHUNK):
@@ -136,10 +139,17 @@ class _Run:
         cases = {row.pk: _case(row) for row in rows.select_related("sample__record__body")}
         keyed = [(place, self._key(place, cases[place.replay_id])) for place in places]
         known = self._judged_before([key for _, key in keyed])
+        ours = self.claims.take({key for _, key in keyed if key not in known and key not in self.pending})
+        late = self._judged_before(ours)  # stored between the look and the claim
+        self.claims.free(late)
+        known |= late
         self._write([self._copy(place, known[key]) for place, key in keyed if key in known])
         new = []
         for place, key in keyed:
             if key in known:
+                continue
+            if key not in self.pending and key not in ours:
+                self.elsewhere += 1
                 continue
             if key not in self.pending:
                 new.append(self._ask(place, key, judged=cases[place.replay_id]))
@@ -149,8 +159,10 @@ class _Run:
     def _key(self, place: Place, judged: Case) -> str:
         return cache_key(self.evaluation.project, self.seats[place.seat_id], judged, repetition=place.repetition)
 
-    def _judged_before(self, keys: Sequence[str]) -> dict[str, Verdict]:
+    def _judged_before(self, keys: Collection[str]) -> dict[str, Verdict]:
         """The oldest settled verdict on each question, of any evaluation of this project."""
+        if not keys:
+            return {}
         rows = Verdict.objects.filter(
             SETTLED,
             replay__sample__evaluation__project=self.evaluation.project,
@@ -163,9 +175,11 @@ class _Run:
         seat = self.seats[place.seat_id]
         attempt = place.attempt
         body = rubric.body(seat.version, judged, repetition=place.repetition, attempt=attempt)
+        # a judge may need what a candidate needs; only its own answer matters to the key
+        sent = adaptation.adapt(body, adaptation.Target(seat.judge.model)).body
         request = ChatRequest(
             model=seat.judge.model,
-            body=body,
+            body=sent,
             trace_id=f"agentopt-{self.evaluation.pk}-j{seat.pk}-{place.repetition}-{attempt}-{key[:12]}",
             metadata={"agentopt": "judge", "evaluation": str(self.evaluation.pk), "rubric": seat.judge.rubric},
             timeout_s=settings.CALL_TIMEOUT_S,
@@ -194,6 +208,7 @@ class _Run:
             if first.reason != Unscored.UNAVAILABLE and (first.score is not None or finished.about.attempt):
                 rows += [self._copy(place, first) for place in places[1:]]  # else they wait for the second attempt
         self._write(rows)
+        self.claims.free(finished.about.key for finished in batch)
 
     def store_held(self, held: Sequence[calls.Finished[_Question]]) -> None:
         """Calls that failed by our fault while others went through. Without a connection they stay waiting."""
@@ -260,20 +275,34 @@ def judge_waiting(
         limits: see calls.Limits.
     """
     seats = {seat.pk: seat for seat in evaluation.seats.select_related("judge", "version").order_by("pk")}
-    prices: Mapping[str, Price] | None = None
     ended: calls.Ended[Any] = calls.Ended(calls.End.DONE)
-    for turn in range(MOST_CALLS):
-        places = waiting(evaluation, candidates, rows=rows, seats=list(seats.values()), again=turn == 0)
-        if not places:
-            break
-        limits.to_do, limits.stored = len(places), 0
-        if not limits.beat():
-            return calls.Ended(calls.End.STOPPED)
-        prices = replay.read_prices(evaluation.project, now=now()) if prices is None else prices
-        run = _Run(evaluation, seats, prices, limits)
-        ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
-        if ended.end != calls.End.DONE:
-            break
+    with Claims(evaluation.project, now) as claims:
+        run = _Run(evaluation, seats, replay.read_prices(evaluation.project, now=now()), limits, claims)
+        limits.beat = claims.beating(limits.beat)
+        for turn in range(MOST_CALLS):
+            while True:
+                places = waiting(evaluation, candidates, rows=rows, seats=list(seats.values()), again=turn == 0)
+                if not places:
+                    return ended
+                run.elsewhere, run.pending = 0, {}
+                ended = _pass(run, places, session=session)
+                if ended.end != calls.End.DONE:
+                    return ended
+                if not run.elsewhere:
+                    break
+                if (end := calls.wait(limits)) is not None:
+                    return calls.Ended(end)
+    return ended
+
+
+def _pass(run: _Run, places: Sequence[Place], *, session: ChatSession) -> calls.Ended[Any]:
+    """Ask what nobody else is asking."""
+    limits = run.limits
+    limits.to_do, limits.stored = len(places), 0
+    if not limits.beat():
+        return calls.Ended(calls.End.STOPPED)
+    ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
+    if ended.end == calls.End.DONE:
         run.store_held(ended.held)
     return ended
 

@@ -35,6 +35,7 @@ class Evaluation(models.Model):
     cap_nanousd = models.BigIntegerField(help_text="hard cap on what this evaluation may spend")
     cap_calls = models.PositiveIntegerField(null=True, help_text="hard cap on requests, retries included; null: none")
     replay_baseline = models.BooleanField(default=False, help_text="also call the baseline, to compare latency")
+    conditions = models.JSONField(default=dict, help_text="how requests are asked, frozen when it was opened")
     outcome = models.JSONField(null=True, help_text="what the decision said; null while it runs")
     reason = models.CharField(
         max_length=60, blank=True, default="", help_text="code of the outcome, or of why it stopped"
@@ -139,6 +140,10 @@ class Replay(models.Model):
     first_token_us = models.BigIntegerField(null=True)
     calls = models.PositiveSmallIntegerField(default=0, help_text="requests sent, retries included")
     trace_id = models.CharField(max_length=64, blank=True, default="", help_text="sent with the call")
+    adapted = models.CharField(
+        max_length=200, blank=True, default="", help_text="what the model needed changed, as adaptation.written"
+    )
+    again = models.BooleanField(default=False, help_text="it failed, and a person wants it asked again")
     simulated = models.BooleanField(default=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
@@ -148,6 +153,21 @@ class Replay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.candidate} on case {self.sample.position}: {self.status}"
+
+
+class Claim(models.Model):
+    """A question that a process is asking right now: nobody else asks it until it is answered or the claim ends."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="claims")
+    key = models.CharField(max_length=64)
+    holder = models.CharField(max_length=32)
+    until = models.DateTimeField()
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "key"], name="claim_once")]
+
+    def __str__(self) -> str:
+        return f"{self.key[:8]} by {self.holder}"
 
 
 class JudgeVersion(models.Model):

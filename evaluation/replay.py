@@ -5,9 +5,10 @@ answer, so the same question is paid once: over evaluations, over samples that a
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from django.conf import settings
@@ -16,9 +17,11 @@ from django.db import transaction
 from agentopt.lib import judge_form
 from agentopt.lib.crypto import keyed_hash
 from agentopt.lib.errors import GatewayError
-from evaluation import calls, offers
+from evaluation import adaptation, calls, offers
+from evaluation.claims import Claims
 from evaluation.judges import rules
 from evaluation.models import Candidate, Evaluation, Replay, Sample
+from evaluation.values import Offer
 from ingestion.catalog import pricing
 from ingestion.gateway import ChatReply, ChatRequest, ChatSession
 from ingestion.gateway.errors import AuthRefused, BadAnswer, GatewayDown, RateLimited, Rejected, TimedOut
@@ -27,17 +30,18 @@ from ingestion.models import LogBody
 from ingestion.values import Price, Usage
 from projects.models import Project
 
-# Not part of the question: a stream would bring the same answer, but many providers leave the token counts out of it,
-# and without them there is no cost. What is measured of time is the whole call.
-_LEFT_OUT = ("model", "stream", "stream_options")
+# What does not change an answer: how it travels, who asks, and what the provider keeps of it.
+_NO_MATTER = ("stream", "stream_options", "user", "safety_identifier", "prompt_cache_key", "metadata", "store",
+              "service_tier")  # fmt: skip
 _CHUNK = 50
 _CHARACTERS_PER_TOKEN = 4  # rough, only to keep the cap
 # Paid, and the model's own doing: asking again would buy the same. Other failures may pass, so they are asked again.
-_LASTING_FAILURES = ("empty", "cut_off")
+LASTING_FAILURES = ("empty", "cut_off")
+NO_BODY = "no_body"
 _TOO_LONG = ("context_length_exceeded", "string_above_max_length")
 _COPIED = ("status", "reason", "message", "answer", "tool_calls", "answer_hash", "finish_reason", "refused",
            "input_tokens", "output_tokens", "cached_tokens", "cost_nanousd", "latency_us", "first_token_us",
-           "simulated")  # fmt: skip
+           "simulated", "adapted")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -57,6 +61,7 @@ class _Question:
     name: str  # gateway name of the model
     messages: tuple[tuple[str, str], ...] = field(repr=False)
     trace_id: str
+    adapted: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,7 +75,10 @@ class _Outcome:
 
 def read_prices(project: Project, *, now: datetime) -> dict[str, Price]:
     """Prices in force today by gateway name; a model without one is absent."""
-    priced = offers.read(project, today=now.date(), listed=None)
+    return _prices(offers.read(project, today=now.date(), listed=None))
+
+
+def _prices(priced: Iterable[Offer]) -> dict[str, Price]:
     return {
         offer.name: Price(offer.input_nanousd, offer.output_nanousd, offer.cached_input_nanousd)
         for offer in priced
@@ -87,7 +95,7 @@ def cost_of(reply: ChatReply | None, price: Price | None) -> int | None:
 
 
 def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
-    """Return the request as it was logged, without the model; None where nothing can be asked again.
+    """Return the request as it was logged, streams too, without the model; None where nothing can be asked again.
 
     Seed and temperature stay as logged: adding some would replay another request than the one in production.
     """
@@ -97,12 +105,13 @@ def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
         return None
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
         return None
-    return {name: value for name, value in body.items() if name not in _LEFT_OUT}
+    return {name: value for name, value in body.items() if name != "model"}
 
 
 def cache_key(project: Project, model: str, body: Mapping[str, Any], *, repetition: int) -> str:
-    """Keyed hash over all that changes an answer, and nothing else: model, body, repetition."""
-    question = {"model": model, "body": body, "repetition": repetition}
+    """Keyed hash over all that changes an answer, and nothing else: model, body as it is sent, repetition."""
+    asked = {name: value for name, value in body.items() if name not in _NO_MATTER}
+    question = {"model": model, "body": asked, "repetition": repetition}
     return keyed_hash(project.hash_key, json.dumps(question, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
 
 
@@ -113,11 +122,8 @@ def waiting(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: in
     if evaluation.replay_baseline:
         # repetition 0 of the baseline is its logged answer, whose latency was measured under other conditions
         asked += [(candidate.pk, 1) for candidate in candidates if candidate.position == 0]
-    there = set(
-        Replay.objects.filter(sample__evaluation=evaluation, candidate__in=candidates).values_list(
-            "sample_id", "candidate_id", "repetition"
-        )
-    )
+    rows_there = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=candidates, again=False)
+    there = set(rows_there.values_list("sample_id", "candidate_id", "repetition"))
     return [
         Place(sample, candidate, repetition)
         for sample in samples
@@ -128,13 +134,20 @@ def waiting(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: in
 
 @dataclass
 class _Run:
-    """One pass over waiting places. Everything here happens in one thread, so nothing is asked twice."""
+    """One pass over waiting places, in one thread; the claims keep other processes from the same questions."""
 
     evaluation: Evaluation
     candidates: Mapping[int, Candidate]
-    prices: Mapping[str, Price]
+    offers: Mapping[str, Offer]
     limits: calls.Limits
+    claims: Claims
+    again: dict[Place, Replay]  # failures that are asked again
     pending: dict[str, list[Place]] = field(default_factory=dict)
+    elsewhere: int = 0  # places whose question another process is asking
+
+    @cached_property
+    def prices(self) -> Mapping[str, Price]:
+        return _prices(self.offers.values())
 
     def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question]]:
         for start in range(0, len(places), _CHUNK):
@@ -150,55 +163,67 @@ class _Run:
         }
         bodies = {pk: logged_body(getattr(sample.record, "body", None)) for pk, sample in samples.items()}
         lost = [place for place in places if bodies[place.sample_id] is None]
-        keyed = [
-            (place, self._key(place, bodies[place.sample_id] or {}))
-            for place in places
-            if bodies[place.sample_id] is not None
-        ]
-        known = self._answered_before([key for _, key in keyed])
-        found = [self._copy(place, known[key]) for place, key in keyed if key in known]
-        self._insert([*found, *(self._row(p, status=Replay.Status.MISSING, reason="no_body") for p in lost)])
+        asked = [(place, self._adapted(place, body)) for place in places if (body := bodies[place.sample_id])]
+        keyed = [(place, adapted, self._key(place, adapted.body)) for place, adapted in asked]
+        known = self._answered_before([key for _, _, key in keyed])
+        ours = self.claims.take({key for _, _, key in keyed if key not in known and key not in self.pending})
+        late = self._answered_before(ours)  # stored between the look and the claim
+        self.claims.free(late)
+        known |= late
+        found = [self._copy(place, known[key]) for place, _, key in keyed if key in known]
+        self._insert([*found, *(self._row(p, status=Replay.Status.MISSING, reason=NO_BODY) for p in lost)])
         new = []
-        for place, key in keyed:
+        for place, adapted, key in keyed:
             if key in known:
                 continue
+            if key not in self.pending and key not in ours:
+                self.elsewhere += 1
+                continue
             if key not in self.pending:
-                new.append(self._ask(place, key, sample=samples[place.sample_id], body=bodies[place.sample_id] or {}))
+                new.append(self._ask(place, key, sample=samples[place.sample_id], adapted=adapted))
             self.pending.setdefault(key, []).append(place)
         return new
+
+    def _adapted(self, place: Place, body: Mapping[str, Any]) -> adaptation.Adapted:
+        name = self.candidates[place.candidate_id].offer.name
+        known = self.offers.get(name)
+        return adaptation.adapt(body, adaptation.Target(name, known.output_limit if known else None))
 
     def _key(self, place: Place, body: Mapping[str, Any]) -> str:
         name = self.candidates[place.candidate_id].offer.name
         return cache_key(self.evaluation.project, name, body, repetition=place.repetition)
 
-    def _answered_before(self, keys: Sequence[str]) -> dict[str, Replay]:
+    def _answered_before(self, keys: Collection[str]) -> dict[str, Replay]:
         """The oldest paid answer to each question, of any evaluation of this project."""
+        if not keys:
+            return {}
         rows = Replay.objects.filter(
             sample__evaluation__project=self.evaluation.project, cache_key__in=set(keys), source=Replay.Source.CALLED
         )
         lasting = [
             row
             for row in rows.order_by("-pk")
-            if row.status == Replay.Status.ANSWERED or row.reason in _LASTING_FAILURES
+            if row.status == Replay.Status.ANSWERED or row.reason in LASTING_FAILURES
         ]
         return {row.cache_key: row for row in lasting}
 
-    def _ask(self, place: Place, key: str, *, sample: Sample, body: Mapping[str, Any]) -> calls.Ask[_Question]:
+    def _ask(self, place: Place, key: str, *, sample: Sample, adapted: adaptation.Adapted) -> calls.Ask[_Question]:
         name = self.candidates[place.candidate_id].offer.name
         trace = f"agentopt-{self.evaluation.pk}-{sample.position}-{place.candidate_id}-{place.repetition}-{key[:8]}"
         messages = tuple(
             (str(message.get("role", "user")), judge_form.render_message(message))
-            for message in body["messages"]
+            for message in adapted.body["messages"]
             if isinstance(message, dict)
         )
         request = ChatRequest(
             model=name,
-            body=body,
+            body=adapted.body,
             trace_id=trace,
             metadata={"agentopt": "replay", "evaluation": str(self.evaluation.pk)},
             timeout_s=settings.CALL_TIMEOUT_S,
         )
-        return calls.Ask(_Question(key, name, messages, trace), request, self._estimate(sample, messages, name=name))
+        question = _Question(key, name, messages, trace, adaptation.written(adapted.codes))
+        return calls.Ask(question, request, self._estimate(sample, messages, name=name))
 
     def _estimate(self, sample: Sample, messages: Sequence[tuple[str, str]], *, name: str) -> int | None:
         """What the call may cost, from the logged lengths; None without a price."""
@@ -221,6 +246,7 @@ class _Run:
             first = self._finished(places[0], finished)
             rows += [first, *(self._copy(place, first) for place in places[1:])]
         self._insert(rows)
+        self.claims.free(finished.about.key for finished in batch)
 
     def store_held(self, held: Sequence[calls.Finished[_Question]]) -> None:
         """Calls that failed by our fault while others went through: missing. Without a connection they stay waiting."""
@@ -240,6 +266,7 @@ class _Run:
                 cache_key=finished.about.key,
                 calls=finished.calls,
                 trace_id=finished.about.trace_id,
+                adapted=finished.about.adapted,
                 simulated=bool(getattr(finished.error, "simulated", False)),
             )
         return self._answered(place, finished.reply, question=finished.about)
@@ -268,6 +295,7 @@ class _Run:
             first_token_us=reply.first_token_us,
             calls=reply.calls,
             trace_id=question.trace_id,
+            adapted=question.adapted,
             simulated=reply.simulated,
         )
 
@@ -276,10 +304,17 @@ class _Run:
         return self._row(place, **fields, source=Replay.Source.CACHED, cache_key=known.cache_key)
 
     def _insert(self, rows: Sequence[Replay]) -> None:
-        """Another worker may have been faster: its row stays, ours is dropped."""
+        """Another worker may have been faster: its row stays, ours is dropped. A failure asked again gives way."""
         if not rows:
             return
+        before = []
+        for row in rows:
+            failed = self.again.pop(Place(row.sample_id, row.candidate_id, row.repetition), None)
+            if failed is not None:
+                row.calls += failed.calls  # what was sent stays counted
+                before.append(failed.pk)
         with transaction.atomic():
+            Replay.objects.filter(pk__in=before, again=True).delete()
             Replay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=calls.MOST_STORED_AT_ONCE)
         self.limits.stored += len(rows)
 
@@ -310,20 +345,35 @@ def run_waiting(
         rows: of the sampling order.
         limits: see calls.Limits.
     """
-    places = waiting(evaluation, candidates, rows=rows)
+    with Claims(evaluation.project, now) as claims:
+        limits.beat = claims.beating(limits.beat)
+        while True:
+            run = _Run(evaluation, {row.pk: row for row in candidates}, {}, limits, claims, _again(evaluation))
+            ended = _pass(run, waiting(evaluation, candidates, rows=rows), session=session, now=now)
+            if ended.end != calls.End.DONE or not run.elsewhere:
+                return ended
+            if (end := calls.wait(limits)) is not None:
+                return calls.Ended(end)
+
+
+def _pass(run: _Run, places: Sequence[Place], *, session: ChatSession, now: Callable[[], datetime]) -> calls.Ended[Any]:
+    """Ask what nobody else is asking."""
+    limits = run.limits
     limits.to_do, limits.stored = len(places), 0
     if not limits.beat():
         return calls.Ended(calls.End.STOPPED)
-    run = _Run(
-        evaluation,
-        {candidate.pk: candidate for candidate in candidates},
-        read_prices(evaluation.project, now=now()) if places else {},
-        limits,
-    )
+    if places:
+        priced = offers.read(run.evaluation.project, today=now().date(), listed=None)
+        run.offers = {offer.name: offer for offer in priced}
     ended = calls.send(session, run.asks(places), store=run.store, cost=run.cost, limits=limits)
     if ended.end == calls.End.DONE:
         run.store_held(ended.held)
     return ended
+
+
+def _again(evaluation: Evaluation) -> dict[Place, Replay]:
+    rows = Replay.objects.filter(sample__evaluation=evaluation, again=True)
+    return {Place(row.sample_id, row.candidate_id, row.repetition): row for row in rows}
 
 
 def read_reply(reply: ChatReply, messages: Sequence[tuple[str, str]]) -> _Outcome:

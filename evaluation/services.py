@@ -1,4 +1,4 @@
-"""Open, start, pause, resume and cancel evaluations."""
+"""Open, start, pause, resume and cancel evaluations, and have failed calls asked again."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import budget, logged, offers, purse, seating
-from evaluation.models import Candidate, Charge, Evaluation, Sample
+from evaluation import adaptation, budget, logged, offers, purse, replay, seating
+from evaluation.models import Candidate, Evaluation, Replay, Sample
 from evaluation.planning import Plan, plan
 from evaluation.seating import set_judges
 from evaluation.values import EvaluationRequest, Prompt
@@ -21,7 +21,8 @@ from ingestion.gateway import Gateway
 from projects import audit, jobs
 from projects.models import Job, Project, User
 
-__all__ = ["EvaluationRequest", "Plan", "cancel", "open_evaluation", "pause", "plan", "resume", "set_judges", "start"]
+__all__ = ["EvaluationRequest", "Plan", "cancel", "open_evaluation", "pause", "plan", "resume", "retry_failed",
+           "set_judges", "start"]  # fmt: skip
 
 _ONE_CALL = budget.Amount(0, 1)
 REPEATS_WITHIN = timedelta(days=90)
@@ -41,8 +42,7 @@ def open_evaluation(
     Raises:
         as `plan`.
     """
-    began = timezone.now()
-    planned = plan(project, request, gateway=gateway, now=now, may_pay=True)
+    planned = plan(project, request, gateway=gateway, now=now)
     if planned.refusal is not None:
         raise Conflict(planned.refusal.text)
     from evaluation import sampling  # here: numpy stays out of the web process until it is needed
@@ -68,12 +68,10 @@ def open_evaluation(
             cap_nanousd=planned.cap_nanousd,
             cap_calls=planned.cap_calls,
             replay_baseline=request.replay_baseline,
+            conditions=_conditions(request),
             simulated=planned.population.simulated,
             created_by=by,
         )
-        # what the ranking cost belongs to the evaluation it was made for, and counts under its cap
-        mine = Charge.objects.filter(project=project, evaluation=None, kind=Charge.Kind.RANKING, at__gte=began)
-        mine.update(evaluation=evaluation)
         first = _add_candidates(evaluation, planned)
         seating.seat(evaluation, planned.panel)
         samples = Sample.objects.bulk_create(
@@ -83,6 +81,17 @@ def open_evaluation(
         logged.store(first, samples)
         audit.record(project, by, "evaluation.open", f"evaluation {number}", after={"cap_nanousd": planned.cap_nanousd})
     return evaluation
+
+
+def _conditions(request: EvaluationRequest) -> dict[str, Any]:
+    """How requests are asked, and where the baseline's figures come from: docs/algorithms/replay.md."""
+    called = "called beside the candidates" if request.replay_baseline else "not compared"
+    return {
+        "adaptations": adaptation.VERSION,
+        "streams": "as logged",
+        "repetitions": 1,
+        "baseline": {"quality": "logged answer", "answered": "logged answer", "cost": "logged call", "latency": called},
+    }
 
 
 def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> dict[str, Any]:
@@ -210,6 +219,34 @@ def cancel(evaluation: Evaluation, by: User | None) -> None:
         )
         for job in waiting:
             jobs.cancel(job)
+
+
+def retry_failed(evaluation: Evaluation, by: User | None, **caps: Any) -> Job:
+    """Ask again, of all models alike, what failed or could not be asked, and go on; verdicts of answers stay.
+
+    What a model answered is never asked again, nor an empty answer or one that its own limit cut off. Of an ended
+    evaluation nothing is asked again, since its rows are evidence: another one over the same prompts pays only for what
+    failed.
+
+    Args:
+        caps: as `resume` takes them.
+
+    Raises:
+        Conflict: it is not stopped, it has ended, or nothing failed.
+    """
+    if evaluation.state == Evaluation.State.DONE:
+        raise Conflict(
+            f"Evaluation {evaluation.number} has ended, and its calls are evidence now. Start another one: answers are "
+            "reused, and only what failed is asked and paid again."
+        )
+    failed = Replay.objects.filter(sample__evaluation=evaluation, source=Replay.Source.CALLED, again=False)
+    with transaction.atomic():
+        lost = failed.filter(status__in=[Replay.Status.FAILED, Replay.Status.MISSING])
+        n = lost.exclude(reason__in=(*replay.LASTING_FAILURES, replay.NO_BODY)).update(again=True)
+        if not n:
+            raise Conflict(f"Nothing failed in evaluation {evaluation.number} that could be asked again.")
+        audit.record(evaluation.project, by, "evaluation.retry", f"evaluation {evaluation.number}", after={"calls": n})
+        return resume(evaluation, by, **caps)
 
 
 def _change(evaluation: Evaluation, allowed: Sequence[str], state: Evaluation.State, *, by: User | None) -> None:

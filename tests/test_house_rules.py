@@ -19,8 +19,8 @@ PURE = """
     ingestion/analytics/answers.py agentopt/lib/intervals.py
     ingestion/plots.py ingestion/explorer_plots.py evaluation/plots.py recommendations/plots.py
     recommendations/overview_plots.py
+    evaluation/adaptation.py evaluation/tool_calls.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
-    evaluation/ranking.py evaluation/traffic.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from django.utils import timezone
 
+from agentopt.lib.errors import Conflict
 from agentopt.sandbox.server import Sandbox, running
-from evaluation import comparison, replay
+from evaluation import comparison, replay, services
 from evaluation.calls import Ended, Limits
+from evaluation.claims import LEASE, Claims
 from evaluation.models import Evaluation, Replay
 from ingestion.gateway import ChatReply, Usage, errors, open_gateway, patience
 from ingestion.models import LogBody, ModelOffer
@@ -51,13 +53,13 @@ def send(evaluation: Evaluation, *, rows: int) -> Ended[Any]:
         return replay.run_waiting(evaluation, columns, rows=rows, session=session, limits=limits, now=timezone.now)
 
 
-def test_a_request_goes_out_as_it_was_logged_but_for_model_and_stream() -> None:
+def test_a_request_goes_out_as_it_was_logged_but_for_the_model() -> None:
     logged = {"model": "a", "messages": [{"role": "user", "content": "x"}], "temperature": 0.3, "stream": True,
               "stream_options": {"include_usage": True}, "tools": [{"type": "function"}], "seed": 5}  # fmt: skip
 
     body = replay.logged_body(LogBody(request=json.dumps(logged)))
 
-    assert body == {key: logged[key] for key in ("messages", "temperature", "tools", "seed")}
+    assert body == {key: value for key, value in logged.items() if key != "model"}
 
 
 @pytest.mark.parametrize("request_body", ["", "not json", "[]", "{}", '{"messages": []}', '"hash"'])
@@ -248,3 +250,90 @@ def test_the_key_of_a_question_holds_what_changes_its_answer_and_nothing_else() 
         replay.cache_key(Project(hash_key="other"), "a", body, repetition=0),
     ]
     assert len({key, *others}) == 5
+
+
+def test_a_streamed_request_is_replayed_as_a_stream_and_its_first_token_timed(
+    project: Project, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    gateway = studies.connect(project, sandbox.url)
+    rows = studies.support_log(40)
+    for row in rows[20:]:
+        row["request"]["stream"] = True
+    studies.take_in(project, rows, tmp_path)
+    evaluation = studies.open_study(project, gateway, limit=40)
+
+    stored = answer(evaluation, rows=40)
+
+    streamed = {row["id"] for row in rows[20:]}
+    assert len(stored) == 40
+    for replayed in stored:
+        is_streamed = replayed.sample.record.source_id in streamed
+        assert (replayed.first_token_us is not None) == is_streamed
+        assert replayed.cost_nanousd
+        assert replayed.first_token_us is None or replayed.first_token_us <= (replayed.latency_us or 0)
+
+
+def test_the_key_holds_what_changes_an_answer_and_nothing_else(project: Project) -> None:
+    body = {"messages": [{"role": "user", "content": "x"}], "temperature": 0.3}
+    same = {**body, "stream": True, "stream_options": {"include_usage": True}, "user": "u", "metadata": {"a": "b"}}
+
+    key = replay.cache_key(project, "a", body, repetition=0)
+
+    assert replay.cache_key(project, "a", same, repetition=0) == key
+    others = [("b", body, 0), ("a", {**body, "temperature": 0.4}, 0), ("a", {**body, "seed": 1}, 0), ("a", body, 1)]
+    keys = {replay.cache_key(project, model, asked, repetition=turn) for model, asked, turn in others}
+    assert len(keys | {key}) == 5
+
+
+def test_what_was_adapted_is_stored_with_each_answer(study: Evaluation) -> None:
+    offer = study.candidates.get(position=1).offer
+    able = offer.versions.latest("valid_from", "revision")
+    able.pk, able.revision, able.output_limit = None, able.revision + 1, 50
+    able.save()
+
+    rows = answer(study, rows=5)
+
+    wants = [json.loads(row.sample.record.body.request).get("max_tokens") or 0 for row in rows]
+    assert [row.adapted for row in rows] == ["1:token_limit_lowered" if want > 50 else "" for want in wants]
+
+
+def test_failed_calls_are_asked_again_of_all_models_once_a_person_says_so(study: Evaluation, sandbox: Sandbox) -> None:
+    with running(faults=["500:1"]) as broken:
+        studies.connect(study.project, broken.url)
+        study.refresh_from_db()
+        send(Evaluation.objects.get(pk=study.pk), rows=3)
+    failed = Replay.objects.filter(sample__evaluation=study, candidate__position=1)
+    before = sum(row.calls for row in failed)
+    assert {row.status for row in failed} == {Status.FAILED}
+    studies.connect(study.project, sandbox.url)
+    Evaluation.objects.filter(pk=study.pk).update(state=Evaluation.State.PAUSED)
+    paused = Evaluation.objects.get(pk=study.pk)
+
+    services.retry_failed(paused, None)
+
+    rows = Replay.objects.filter(sample__evaluation=study, candidate__position=1, sample__position__lt=3)
+    assert [(row.status, row.again) for row in rows] == [(Status.ANSWERED, False)] * 3
+    assert sum(row.calls for row in rows) == before + 3
+
+
+@pytest.mark.parametrize("state", [Evaluation.State.DONE, Evaluation.State.PAUSED, Evaluation.State.CANCELLED])
+def test_nothing_is_asked_again_of_evidence_nor_where_nothing_failed(study: Evaluation, state: str) -> None:
+    Evaluation.objects.filter(pk=study.pk).update(state=state)
+
+    with pytest.raises(Conflict):
+        services.retry_failed(Evaluation.objects.get(pk=study.pk), None)
+
+
+def test_a_question_that_another_process_asks_is_left_to_it(study: Evaluation) -> None:
+    with Claims(study.project, timezone.now) as other:
+        taken = other.take({"a", "b"})
+        with Claims(study.project, timezone.now) as own:
+            assert own.take({"b", "c"}) == {"c"}
+            other.free({"b"})
+            assert own.take({"b"}) == {"b"}
+        assert taken == {"a", "b"}
+    late = timezone.now() + LEASE * 2
+    dead = Claims(study.project, timezone.now)
+    dead.take({"d"})
+    assert Claims(study.project, timezone.now).take({"d"}) == set()
+    assert Claims(study.project, lambda: late).take({"d"}) == {"d"}

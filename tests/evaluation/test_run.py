@@ -90,6 +90,8 @@ def test_the_order_in_which_replies_come_does_not_matter(study: Evaluation, tmp_
 def copy_of(study: Evaluation, folder: Path) -> Evaluation:
     """The same study in another project, which shares no cache with it."""
     project = create_project("Twin", owner=User.objects.get(email="owner@example.com"))
+    project.hash_key = study.project.hash_key  # by it use cases are drawn, and by those the sample
+    project.save()
     gateway = studies.connect(project, study.project.connection.base_url)
     studies.take_in(project, studies.support_log(70), folder)
     names = list(study.candidates.filter(position__gt=0).order_by("position").values_list("offer__name", flat=True))

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import connection
 
 from agentopt.sandbox.server import Sandbox, running
-from evaluation.models import Evaluation, Replay, Verdict
+from evaluation.models import Claim, Evaluation, Replay, Verdict
 from ingestion.gateway import open_gateway
 from projects.models import Project, User
 from projects.services import create_project
@@ -39,15 +39,11 @@ def test_a_run_that_is_killed_five_times_ends_as_an_undisturbed_one(
         sent = sandbox.chat_calls + sandbox.judge_calls - sent
 
     killed.refresh_from_db()
-    stored = [
-        *Replay.objects.filter(sample__evaluation=killed).values_list("calls", flat=True),
-        *Verdict.objects.filter(replay__sample__evaluation=killed).values_list("calls", flat=True),
-    ]
     assert deaths == KILLS
     assert killed.state == Evaluation.State.DONE
     assert studies.said(killed) == studies.said(undisturbed)
     # in flight, or back and not yet stored: at 80 ms a call, three rounds come back in the 250 ms of a batch
-    assert sent - sum(stored) <= KILLS * (1 + 4) * IN_FLIGHT
+    assert sent - sum(calls_stored(killed)) <= KILLS * (1 + 4) * IN_FLIGHT
 
 
 @pytest.mark.worker
@@ -59,16 +55,30 @@ def test_two_workers_at_once_share_one_evaluation_without_harm(
         alone, shared = studied
         studies.run_to_end(alone, open_gateway(alone.project.connection))
 
+        sent = sandbox.chat_calls + sandbox.judge_calls
         with work(shared, tmp_path) as first, work(shared, tmp_path) as second:
             ends = [first.wait(90), second.wait(90)]
+        sent = sandbox.chat_calls + sandbox.judge_calls - sent
 
     shared.refresh_from_db()
     assert ends == [0, 0]
     assert studies.said(shared) == studies.said(alone)
+    assert sent == sum(calls_stored(shared))  # no case was asked twice
+    assert not Claim.objects.exists()
+
+
+def calls_stored(evaluation: Evaluation) -> list[int]:
+    """Requests that the stored answers and verdicts took."""
+    return [
+        *Replay.objects.filter(sample__evaluation=evaluation).values_list("calls", flat=True),
+        *Verdict.objects.filter(replay__sample__evaluation=evaluation).values_list("calls", flat=True),
+    ]
 
 
 def study_of(project: Project, sandbox: Sandbox, folder: Path) -> Evaluation:
     """Three candidates before one judge."""
+    project.hash_key = "the same for all copies"  # by it use cases are drawn, and by those the sample
+    project.save()
     gateway = studies.connect(project, sandbox.url)
     studies.take_in(project, studies.support_log(70), folder)
     candidates = ("corvus-medium", "lumen-flash", "tern-70b")
