@@ -4,14 +4,15 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from evaluation.models import Evaluation, Replay, Verdict
+from evaluation.models import Charge, Evaluation, Replay, Verdict
 
 
 def spent_nanousd(evaluation: Evaluation) -> int:
     """What this evaluation added to the bill so far; what has no known price counts nothing."""
     replays = _replays(evaluation).aggregate(paid=Sum("paid_nanousd"))["paid"] or 0
     verdicts = _verdicts(evaluation).aggregate(paid=Sum("paid_nanousd"))["paid"] or 0
-    return int(replays) + int(verdicts)
+    ranked = evaluation.charges.filter(kind=Charge.Kind.RANKING).aggregate(paid=Sum("nanousd"))["paid"] or 0
+    return int(replays) + int(verdicts) + int(ranked)
 
 
 def is_simulated(evaluation: Evaluation) -> bool:

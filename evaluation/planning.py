@@ -6,17 +6,23 @@ Everything that may fail for a reason a person can mend is refused here, before 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from django.conf import settings
+from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import budget, offers, population, seating, selection
+from evaluation import budget, offers, opinions, population, ranking, seating, selection
+from evaluation import traffic as traffics
+from evaluation.ranking import Ranking
 from evaluation.seating import Panel
+from evaluation.traffic import Traffic
 from evaluation.values import Choice, EvaluationRequest, Forecast, Offer, Population, Reason
 from ingestion import selectors as logs
 from ingestion.gateway import Gateway
+from ingestion.models import LogBody
 from ingestion.values import UsageProfile
 from projects import services as projects
 from projects.models import Goal, Privacy, Project
@@ -47,6 +53,8 @@ class Plan:
     cap_nanousd: int
     cap_calls: int | None
     notes: tuple[Reason, ...]
+    traffic: Traffic
+    ranking: Ranking | Reason | None = None  # of a model, or why it has none; None: no such model is set
     refusal: Reason | None = None  # why it may be forecast and not be opened
 
     @property
@@ -57,8 +65,10 @@ class Plan:
     def selection_json(self) -> dict[str, Any]:
         """Evaluation.selection: every model with its reasons, and the traffic they were judged by."""
         return {
-            "version": 1,
-            "ranking": "expected_cost",
+            "version": 2,
+            "ranking": "model" if isinstance(self.ranking, Ranking) else "expected_cost",
+            "ranked_by": self.ranking.model if isinstance(self.ranking, Ranking) else None,
+            "traffic": self.traffic.to_json(),
             "baseline": self.baseline.name,
             "models": [choice.to_json() for choice in self.choices],
             "profile": asdict(self.profile),
@@ -85,20 +95,21 @@ class Plan:
         }
 
 
-def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now: datetime) -> Plan:
+def plan(
+    project: Project, request: EvaluationRequest, *, gateway: Gateway, now: datetime, may_pay: bool = False
+) -> Plan:
     """Choose candidates and say what an evaluation would take; no evaluation is stored.
 
     The gateway is asked for its list of models; names the catalogue does not know are added to it.
+
+    Args:
+        may_pay: a ranking model may be asked; else only what it answered before to the same question counts.
 
     Raises:
         Invalid: a part of the request makes no sense. Conflict: logs, judges or bodies are missing.
         GatewayError: the gateway cannot be asked.
     """
-    if project.privacy == Privacy.HASHED:
-        raise Conflict(
-            "This project keeps prompts as hashes only, so nothing can be replayed. Its privacy mode would have to be "
-            "redacted or full, for logs taken in from then on."
-        )
+    _refuse_hashed(project)
     effective = projects.effective(project)
     limit = _limit(request, effective)
     found = population.read(project, model=request.baseline, records=request.records, wanted=limit, now=now)
@@ -108,20 +119,20 @@ def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now:
     asked = _candidates(request, known, judges=panel.models)
     _refuse_judging_arms(panel, baseline=baseline, asked=asked if request.candidates else [])
     goal = project.goals.latest("version")
-    profile = _profile(project, found)
-    choices = selection.choose(
-        goal.value(), profile, asked, baseline=baseline, allowed_providers=project.allowed_providers,
+    profile, traffic = _profile(project, found), _traffic(found)
+    cap = effective.max_evaluation_cost_nanousd if request.max_cost_usd is None else money.nanousd(request.max_cost_usd)
+    choose = partial(
+        selection.choose, goal.value(), profile, asked, baseline=baseline, allowed_providers=project.allowed_providers,
         banned=project.banned_models, today=now.date(), judges=panel.models,
-        limit=max(KEPT, len(request.candidates or ())),
+        limit=max(KEPT, len(request.candidates or ())), traffic=traffic,
     )  # fmt: skip
+    choices = choose()
+    told = _told(goal, profile, traffic, baseline=baseline, choices=choices)
+    view = opinions.of(project, told, by=opinions.Asker(gateway, timezone.now, cap) if may_pay else None)
+    choices = choose(ranking=view) if isinstance(view, Ranking) else choices
     kept = [choice.offer for choice in choices if choice.kept]
     limit = min(limit, len(found.prompts))
-    cap = effective.max_evaluation_cost_nanousd
-    if request.max_cost_usd is not None:
-        cap = money.nanousd(request.max_cost_usd)
     cap_calls = settings.MAX_EVALUATION_CALLS if request.max_calls is None else request.max_calls
-    called = [*kept, *([baseline] if request.replay_baseline else [])]
-    unpriced = budget.unpriced(called, panel.members)
     return Plan(
         baseline=baseline,
         population=found,
@@ -137,12 +148,21 @@ def plan(project: Project, request: EvaluationRequest, *, gateway: Gateway, now:
         goal=goal,
         effective=effective,
         limit=limit,
-        seed=SEED if request.seed is None else request.seed,
-        cap_nanousd=cap,
+        seed=SEED if request.seed is None else request.seed, cap_nanousd=cap,
         cap_calls=cap_calls,
-        notes=(*panel.family_notes([baseline, *kept]), *_unmeasured(goal, panel, request), *_coverage(found)),
-        refusal=_refusal(project, request, unpriced),
+        notes=_notes(goal, panel, request, found=found, arms=[baseline, *kept], view=view),
+        traffic=traffic,
+        ranking=view,
+        refusal=_refusal(project, request, [*kept, *([baseline] if request.replay_baseline else [])], panel),
     )  # fmt: skip
+
+
+def _refuse_hashed(project: Project) -> None:
+    if project.privacy == Privacy.HASHED:
+        raise Conflict(
+            "This project keeps prompts as hashes only, so nothing can be replayed. Its privacy mode would have to be "
+            "redacted or full, for logs taken in from then on."
+        )
 
 
 def _limit(request: EvaluationRequest, effective: Effective) -> int:
@@ -192,6 +212,33 @@ def _profile(project: Project, found: Population) -> UsageProfile:
     return logs.usage_profile(project, model=found.model, since=since, until=found.until)
 
 
+def _traffic(found: Population) -> Traffic:
+    pks = traffics.spread([prompt.pk for prompt in found.prompts])
+    rows = LogBody.objects.filter(record__in=pks).order_by("record").values_list("request", "response")
+    return traffics.read(rows.iterator())
+
+
+def _told(
+    goal: Goal, usage: UsageProfile, traffic: Traffic, *, baseline: Offer, choices: Sequence[Choice]
+) -> ranking.Profile:
+    cost = selection.cost_per_call(baseline, usage)
+    production = Choice(baseline, kept=False, rank=None, reasons=(), notes=(), cost_per_call_nanousd=cost)
+    return ranking.profile(goal.value(), usage, traffic, production=production, candidates=_eligible(choices))
+
+
+def _eligible(choices: Sequence[Choice]) -> list[Choice]:
+    """Those that nothing but their place speaks against."""
+    return [c for c in choices if c.kept or {reason.code for reason in c.reasons} == {"beyond_limit"}]
+
+
+def _notes(
+    goal: Goal, panel: Panel, request: EvaluationRequest, *, found: Population, arms: list[Offer],
+    view: Ranking | Reason | None,
+) -> tuple[Reason, ...]:  # fmt: skip
+    said = [view] if isinstance(view, Reason) else []
+    return (*panel.family_notes(arms), *_unmeasured(goal, panel, request), *_coverage(found), *said)
+
+
 def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Reason]:
     """Guards and gains of the goal that this evaluation cannot measure, said beforehand."""
     terms = goal.value()
@@ -206,8 +253,9 @@ def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Re
     return notes
 
 
-def _refusal(project: Project, request: EvaluationRequest, unpriced: Sequence[str]) -> Reason | None:
+def _refusal(project: Project, request: EvaluationRequest, called: Sequence[Offer], panel: Panel) -> Reason | None:
     """A cap in dollars that somebody set holds for models without a price only beside a cap in calls that they set."""
+    unpriced = budget.unpriced(called, panel.members)
     dollars = (request.max_cost_usd, project.max_evaluation_cost_nanousd, project.monthly_cap_nanousd)
     calls = (request.max_calls, project.monthly_call_cap)
     if not unpriced or dollars == (None,) * 3 or calls != (None,) * 2:

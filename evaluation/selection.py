@@ -8,6 +8,8 @@ from collections.abc import Collection, Iterator, Sequence
 from datetime import date, timedelta
 
 from agentopt.lib import money
+from evaluation.ranking import Ranking
+from evaluation.traffic import Traffic
 from evaluation.values import Choice, Offer, Reason
 from ingestion.values import UsageProfile
 from projects.values import Goal
@@ -26,6 +28,8 @@ def choose(
     today: date,
     limit: int = 8,
     judges: Collection[str] = (),
+    traffic: Traffic | None = None,
+    ranking: Ranking | None = None,
 ) -> list[Choice]:
     """Return every offer, the kept ones first by rank, then the pruned by name.
 
@@ -34,6 +38,8 @@ def choose(
         allowed_providers: who may receive prompts; empty: all.
         banned, judges: gateway names never to be tried; a judge must not score its own answers.
         limit: how many are kept at most.
+        traffic: shares that the columns of a log do not tell.
+        ranking: a model's order of the candidates; those it does not name follow by cost. None: by cost.
     """
     own = cost_per_call(baseline, profile)
     kept: list[Choice] = []
@@ -43,13 +49,19 @@ def choose(
         reasons = [
             *_identity(offer, baseline=baseline, banned=banned, judges=judges),
             *_reach(offer, allowed_providers=allowed_providers, today=today),
-            *_needs(offer, profile),
+            *_needs(offer, profile, traffic),
             *_cost(goal, cost),
+            *_latency(goal, offer),
         ]
-        notes = [*_unknowns(offer, profile), *_outlook(offer, today), *_price_note(cost, own)]
+        notes = [
+            *_unknowns(offer, profile, traffic),
+            *_opinion(offer, ranking),
+            *_outlook(offer, today),
+            *_price_note(cost, own),
+        ]
         choice = Choice(offer, not reasons, None, tuple(reasons), tuple(notes), cost)
         (pruned if reasons else kept).append(choice)
-    ranked = _rank(kept, limit=limit)
+    ranked = _rank(kept, limit=limit, ranking=ranking)
     return ranked[:limit] + sorted(ranked[limit:] + pruned, key=lambda choice: choice.offer.name)
 
 
@@ -61,15 +73,22 @@ def cost_per_call(offer: Offer, profile: UsageProfile) -> int | None:
     return round((prompt * offer.input_nanousd + answer * offer.output_nanousd) / money.TOKENS_PER_PRICE)
 
 
-def _rank(kept: list[Choice], *, limit: int) -> list[Choice]:
-    """Cheapest first, unknown prices last, ties by name; those beyond the limit become pruned."""
-    order = sorted(kept, key=lambda c: (c.cost_per_call_nanousd is None, c.cost_per_call_nanousd or 0, c.offer.name))
+def _rank(kept: list[Choice], *, limit: int, ranking: Ranking | None = None) -> list[Choice]:
+    """As a model ranks them, then cheapest first, unknown prices last, ties by name; those beyond become pruned."""
+    places = ranking.order if ranking else {}
+
+    def place(choice: Choice) -> tuple[int, bool, int, str]:
+        cost = choice.cost_per_call_nanousd
+        return (places.get(choice.offer.name, len(places)), cost is None, cost or 0, choice.offer.name)
+
+    order = sorted(kept, key=place)
+    by = f"by {ranking.model}" if ranking else "by expected cost"
     out = []
     for rank, choice in enumerate(order, start=1):
         if rank <= limit:
             out.append(Choice(choice.offer, True, rank, (), choice.notes, choice.cost_per_call_nanousd))  # noqa: FBT003
             continue
-        text = f"Ranked {rank} by expected cost; at most {limit} are tried."
+        text = f"Ranked {rank} {by}; at most {limit} are tried."
         beyond = Reason("beyond_limit", text, {"rank": rank, "limit": limit})
         out.append(Choice(choice.offer, False, None, (beyond,), choice.notes, choice.cost_per_call_nanousd))  # noqa: FBT003
     return out
@@ -108,7 +127,7 @@ def _reach(offer: Offer, *, allowed_providers: Collection[str], today: date) -> 
         yield Reason("retiring", f"Retires on {offer.retires_on}, in {numbers['days']} days.", numbers)
 
 
-def _needs(offer: Offer, profile: UsageProfile) -> Iterator[Reason]:
+def _needs(offer: Offer, profile: UsageProfile, traffic: Traffic | None) -> Iterator[Reason]:
     prompt, answer = profile.p99_input_tokens, profile.p99_output_tokens
     if offer.context_window is not None and prompt is not None:
         needed = prompt + (answer or 0)
@@ -125,17 +144,39 @@ def _needs(offer: Offer, profile: UsageProfile) -> Iterator[Reason]:
             f"Output limit of {offer.output_limit:,} tokens; the p99 answer has {answer:,}.",
             {"output_limit": offer.output_limit, "needed": answer},
         )
-    for code, lacks, share, what in _features(offer, profile):
+    for code, lacks, share, what in _features(offer, profile, traffic):
         if lacks is False and share:
             yield Reason(f"no_{code}", f"No {what}, which {_percent(share)} of the calls use.", {"share": share})
 
 
-def _features(offer: Offer, profile: UsageProfile) -> tuple[tuple[str, bool | None, float | None, str], ...]:
+def _features(
+    offer: Offer, profile: UsageProfile, traffic: Traffic | None
+) -> tuple[tuple[str, bool | None, float | None, str], ...]:
+    seen = traffic or Traffic(0)
+    # a schema is no plain JSON mode: where bodies tell the two apart, each is asked of its own ability
+    json_share = seen.share_json_mode if seen.share_json_schema else profile.share_json
     return (
         ("tools", offer.tools, profile.share_tools, "tool calling"),
-        ("json", offer.json_mode, profile.share_json, "JSON mode"),
+        ("parallel_tools", offer.parallel_tools, seen.share_parallel_tools, "parallel tool calls"),
+        ("json", offer.json_mode, json_share, "JSON mode"),
+        ("json_schema", offer.json_schema, seen.share_json_schema, "JSON schema"),
         ("vision", offer.vision, profile.share_images, "vision"),
     )
+
+
+def _latency(goal: Goal, offer: Offer) -> Iterator[Reason]:
+    """Only what was measured here speaks against a model; twice the limit, since a day's latency is not another's."""
+    most, seen = goal.limits.get("latency_p95_s"), offer.latency_p95_s
+    if most is not None and seen is not None and seen > 2 * most:
+        text = f"Its p95 latency in earlier runs was {seen:.2f} s, over twice the goal's limit of {most:g} s."
+        yield Reason("over_latency_limit", text, {"latency_p95_s": seen, "limit_s": most})
+
+
+def _opinion(offer: Offer, ranking: Ranking | None) -> Iterator[Reason]:
+    said = dict(ranking.reasons).get(offer.name) if ranking else None
+    if ranking and said is not None:
+        place = ranking.order[offer.name] + 1
+        yield Reason("ranked_by_model", f"{ranking.model}: {said}", {"place": place, "model": ranking.model})
 
 
 def _cost(goal: Goal, cost: int | None) -> Iterator[Reason]:
@@ -148,14 +189,14 @@ def _cost(goal: Goal, cost: int | None) -> Iterator[Reason]:
         )
 
 
-def _unknowns(offer: Offer, profile: UsageProfile) -> Iterator[Reason]:
+def _unknowns(offer: Offer, profile: UsageProfile, traffic: Traffic | None) -> Iterator[Reason]:
     if profile.p99_input_tokens is None:
         yield Reason("lengths_unknown", "The logs hold no token counts, so its context window was not checked.")
     elif offer.context_window is None:
         yield Reason("context_unknown", "Its context window is not known.")
     if profile.p99_output_tokens is not None and offer.output_limit is None:
         yield Reason("output_limit_unknown", "Its output limit is not known.")
-    for code, has, share, what in _features(offer, profile):
+    for code, has, share, what in _features(offer, profile, traffic):
         if has is None and share:
             text = f"Whether it has {what} is not known; {_percent(share)} of the calls use it."
             yield Reason(f"{code}_unknown", text, {"share": share})

@@ -13,7 +13,7 @@ from django.utils import timezone
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation import adaptation, budget, logged, offers, purse, replay, seating
-from evaluation.models import Candidate, Evaluation, Replay, Sample
+from evaluation.models import Candidate, Charge, Evaluation, Replay, Sample
 from evaluation.planning import Plan, plan
 from evaluation.seating import set_judges
 from evaluation.values import EvaluationRequest, Prompt
@@ -42,7 +42,8 @@ def open_evaluation(
     Raises:
         as `plan`.
     """
-    planned = plan(project, request, gateway=gateway, now=now)
+    began = timezone.now()
+    planned = plan(project, request, gateway=gateway, now=now, may_pay=True)
     if planned.refusal is not None:
         raise Conflict(planned.refusal.text)
     from evaluation import sampling  # here: numpy stays out of the web process until it is needed
@@ -72,6 +73,9 @@ def open_evaluation(
             simulated=planned.population.simulated,
             created_by=by,
         )
+        # what the ranking cost belongs to the evaluation it was made for, and counts under its cap
+        mine = Charge.objects.filter(project=project, evaluation=None, kind=Charge.Kind.RANKING, at__gte=began)
+        mine.update(evaluation=evaluation)
         first = _add_candidates(evaluation, planned)
         seating.seat(evaluation, planned.panel)
         samples = Sample.objects.bulk_create(

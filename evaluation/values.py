@@ -39,6 +39,10 @@ class Offer:
     tools: bool | None = None
     json_mode: bool | None = None
     vision: bool | None = None
+    parallel_tools: bool | None = None
+    json_schema: bool | None = None
+    reasoning: bool | None = None
+    latency_p95_s: float | None = None  # as this project measured it in earlier runs
     input_nanousd: int | None = None
     output_nanousd: int | None = None
     cached_input_nanousd: int | None = None

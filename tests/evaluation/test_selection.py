@@ -7,6 +7,8 @@ from datetime import date
 import pytest
 
 from evaluation import selection
+from evaluation.ranking import Ranking
+from evaluation.traffic import Traffic
 from evaluation.values import Choice, Offer
 from ingestion.values import UsageProfile
 from projects.values import Goal
@@ -188,3 +190,37 @@ def test_the_order_of_the_offers_does_not_matter_and_the_result_is_json() -> Non
 
     assert list(one.values()) == list(other.values())
     assert json.loads(json.dumps([choice.to_json() for choice in one.values()]))[-1]["reasons"][0]["code"] == "no_tools"
+
+
+def test_what_bodies_tell_prunes_as_columns_do() -> None:
+    seen = Traffic(100, share_parallel_tools=0.2, share_json_mode=0.0, share_json_schema=0.1)
+    found = _choose(
+        _offer("serial", parallel_tools=False), _offer("loose", json_schema=False, json_mode=False), _offer("unknown"),
+        traffic=seen,
+    )  # fmt: skip
+
+    assert _codes(found["serial"]) == ["no_parallel_tools"]
+    assert found["serial"].reasons[0].text == "No parallel tool calls, which 20% of the calls use."
+    # nobody uses plain JSON mode here, so only the schema is missed
+    assert _codes(found["loose"]) == ["no_json_schema"]
+    assert {"parallel_tools_unknown", "json_schema_unknown"} <= set(_notes(found["unknown"]))
+
+
+def test_a_latency_measured_here_prunes_beyond_twice_the_limit() -> None:
+    goal = Goal(limits={"latency_p95_s": 2})
+    found = _choose(_offer("slow", latency_p95_s=4.1), _offer("so-so", latency_p95_s=3.9), goal=goal)
+
+    assert _codes(found["slow"]) == ["over_latency_limit"]
+    assert found["so-so"].kept
+
+
+def test_a_model_s_order_stands_before_cost_and_decides_who_is_beyond_the_limit() -> None:
+    order = Ranking("judge-model", (("dear", "strong"), ("cheap", "weak")))
+    found = _choose(
+        _offer("cheap", input_nanousd=1), _offer("dear", input_nanousd=9_000_000_000), _offer("other"),
+        ranking=order, limit=2,
+    )  # fmt: skip
+
+    assert (found["dear"].rank, found["cheap"].rank, found["other"].rank) == (1, 2, None)
+    assert found["other"].reasons[0].text == "Ranked 3 by judge-model; at most 2 are tried."
+    assert "ranked_by_model" in _notes(found["dear"])
