@@ -72,8 +72,9 @@ def told(source: Source, line: int, raw: bytes) -> list[Told] | values.RowAside:
     except Unreadable as error:
         return values.RowAside(line, error.code, error.reason)
     latest = source.now + CLOCK_SKEW
-    if any(record.occurred_at is not None and record.occurred_at > latest for record in records):
-        return values.RowAside(line, "absurd_time", "The time lies in the future.")
+    for record in records:
+        if record.occurred_at is not None and record.occurred_at > latest:
+            return values.RowAside(line, "absurd_time", "The time lies in the future.")
     if len(records) > 1 and not any(record.source_id or record.trace_key for record in records):
         records = _together(source, records)
     return [_named(source, record) for record in records]
@@ -88,7 +89,7 @@ def _together(source: Source, records: Sequence[values.RawRecord]) -> list[value
 def _named(source: Source, record: values.RawRecord) -> Told:
     """Hash a call as it came, before our clock adds to it and before privacy takes from it."""
     pair = source.hasher.pair(record.request, record.response)
-    content_hash = source.hasher.keyed(_encode((_told(record), pair)))
+    content_hash = source.hasher.chained(_encode((_told(record), pair)))
     own_trace = record.trace_key is None
     if record.source_id is None or record.occurred_at is None or own_trace:
         name = record.source_id or _generated(source, record, content_hash)

@@ -3,8 +3,12 @@
 Every hash is keyed by the project: a plain hash of a prompt, or of a person's id, could be guessed. The row's hash
 holds the hash of its body and the hashes of its metadata, source id and trace, not these themselves, so that retention
 may take the body and erasure a value, and the row still proves itself.
+
+What stands for a value elsewhere as well (an id, a person) is HMAC-SHA256. What only the chain compares is BLAKE2b
+under the same key: four of them are made for every call, and on short texts it takes a third of the time.
 """
 
+import hashlib
 import hmac
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -40,11 +44,19 @@ class Hasher:
 
     def __init__(self, hash_key: str) -> None:
         self._key = hash_key.encode()
+        self._chain = hashlib.blake2b(key=self._key, digest_size=32)
         self._values: dict[str, str] = {}
 
     def keyed(self, text: str | bytes) -> str:
         """HMAC-SHA256 in hex, as `crypto.keyed_hash`."""
         return hmac.digest(self._key, text.encode() if isinstance(text, str) else text, "sha256").hex()
+
+    def chained(self, *parts: bytes) -> str:
+        """Keyed BLAKE2b in hex of parts that follow each other."""
+        made = self._chain.copy()
+        for part in parts:
+            made.update(part)
+        return made.hexdigest()
 
     def digest(self, text: str) -> bytes:
         """HMAC-SHA256; the first half of it stands for a source's id."""
@@ -65,17 +77,11 @@ class Hasher:
             found = self._values[text] = self.keyed(text)
         return found
 
-    def metadata_digest(self, metadata: Mapping[str, str]) -> str:
-        """The keyed hash over keys and values' hashes, in whatever order they come; "" without any."""
-        if not metadata:
-            return ""
-        return self.keyed(_encode({key: self.value_hash(entry) for key, entry in metadata.items()}))
-
     def pair(self, request: str | bytes, response: str | bytes) -> str:
         """The keyed hash over request and response: the one pass over long texts."""
         asked = request.encode() if isinstance(request, str) else request
         said = response.encode() if isinstance(response, str) else response
-        return self.keyed(b"%d %b%b" % (len(asked), asked, said))
+        return self.chained(b"%d " % len(asked), asked, said)
 
     def body_hash(self, request: str | bytes, response: str | bytes, preview: str) -> str:
         """The keyed hash over a body as stored; "" where all of it is empty."""
@@ -83,7 +89,7 @@ class Hasher:
 
     def joined(self, pair: str, preview: str) -> str:
         """The hash of a body whose pair is hashed already."""
-        return self.keyed(f"{pair}\n{preview}")
+        return self.chained(f"{pair}\n{preview}".encode())
 
     def row_hash(self, row: Any, *, batch: int, trace_key: str) -> str:
         """The keyed hash over a record as stored: `row` is a LogRecord, or has its columns as attributes.
@@ -103,17 +109,16 @@ class Hasher:
 
     def sealed(self, told: tuple[Any, ...], id_hash: str, *, trace_key: str, metadata: Mapping[str, str]) -> str:
         """The same out of ready parts: COLUMNS, the batch's number, the key in hex, the moment in microseconds."""
-        return self.keyed(_encode((*told, id_hash, self.value_hash(trace_key), self.metadata_digest(metadata))))
+        hashes = {key: self.value_hash(entry) for key, entry in metadata.items()}
+        return self.chained(_encode((*told, id_hash, self.value_hash(trace_key), hashes)))
 
     def manifest_hash(self, batch: Any, rows: Iterable[str]) -> str:
         """The keyed hash of a batch: its columns, the hash before, its rows' hashes in order of their keys.
 
         Rows set aside are counted only: they are no part of the record, and retention takes them.
         """
-        made = hmac.new(self._key, _encode([_plain(getattr(batch, name)) for name in BATCH_COLUMNS]), "sha256")
-        for one in rows:
-            made.update(one.encode())
-        return made.hexdigest()
+        columns = _encode([_plain(getattr(batch, name)) for name in BATCH_COLUMNS])
+        return self.chained(columns, *(one.encode() for one in rows))
 
 
 def microseconds(moment: datetime) -> int:
