@@ -24,6 +24,10 @@ class _Message(msgspec.Struct):
     tool_calls: msgspec.Raw = fields.NO_RAW
 
 
+# made once: to look up what reads a list of something takes longer than reading one
+_decode_messages = msgspec.json.Decoder(list[_Message]).decode
+
+
 class _Request(msgspec.Struct):
     model: Any = None
     messages: msgspec.Raw = fields.NO_RAW
@@ -90,7 +94,7 @@ def read_request(raw: msgspec.Raw) -> Request:
         whole = not text or isinstance(fields.plain(msgspec.Raw(text.encode(errors="replace"))), Mapping)
         text = text if whole else fields.json_text(raw)
     try:
-        body = msgspec.json.decode(text.encode(), type=_Request) if whole and text.startswith("{") else _Request()
+        body = msgspec.json.decode(text, type=_Request) if whole and text.startswith("{") else _Request()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         body, whole = _Request(), False
     messages = _messages(body.messages)
@@ -124,7 +128,7 @@ def length(raw: msgspec.Raw) -> int:
 
 def _messages(raw: msgspec.Raw) -> list[_Message]:
     try:
-        return msgspec.json.decode(raw, type=list[_Message]) if bytes(raw) else []
+        return _decode_messages(raw) if bytes(raw) else []
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return []
 
