@@ -143,18 +143,24 @@ def take(project: Project, text: str, *, by: User | None, today: date, confirm: 
 
 def _take(project: Project, number: int, entry: ModelEntry | str) -> tuple[Result, loader.Loaded | None]:
     if isinstance(entry, str):
-        return Result(number, "", "refused", entry), None
+        return Result(number, "", "refused", _shown(entry)), None
     try:
         with transaction.atomic():
             found = loader.load_entry(entry, project=project, source=entry.source or "imported file")
     except AgentOptError as error:
-        return Result(number, entry.name, "refused", " ".join([error.message, *error.fields.values()])), None
+        says = " ".join([error.message, *error.fields.values()])
+        return Result(number, _shown(entry.name), "refused", _shown(says)), None
     parts = [
         *(["the model"] if found.offers else []),
         *(["abilities"] if found.versions else []),
         *([f"{found.prices} price{'s' if found.prices > 1 else ''}"] if found.prices else []),
     ]
     return Result(number, entry.name, "added" if parts else "there", ", ".join(parts)), found
+
+
+def _shown(text: str) -> str:
+    """Text of a stranger as an answer can carry it: JSON may hold halves of characters."""
+    return text.encode("utf-8", "replace").decode()[:500]
 
 
 def _read(text: str, *, today: date) -> Iterator[tuple[int, ModelEntry | str]]:

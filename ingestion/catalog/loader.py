@@ -114,6 +114,7 @@ def load_entry(entry: ModelEntry, *, project: Project | None, source: str) -> Lo
         Invalid, Conflict: as `load` says.
     """
     source = entry.source or source
+    _check_texts(entry, source)
     offer, made = _offer(entry, project)
     known = any(getattr(entry, name) is not None for name in (*LIMITS, *ABILITIES))
     version = known and add_version(offer, entry, source=source)
@@ -140,6 +141,17 @@ def check_names(named: Named) -> None:
         raise Invalid(
             "A name cannot be used.", fields={"name": "Expected name and model, 160 and 120 characters at most."}
         )
+
+
+def _check_texts(entry: ModelEntry, source: str) -> None:
+    """What no row can hold, or no page should show, is refused before the database is asked."""
+    texts = {"family": entry.family, "retirement_source": entry.retirement_source, "source": source}
+    texts |= {f"source of price {n}": price.source for n, price in enumerate(entry.prices, start=1)}
+    wrong = {name: "Expected printable text." for name, text in texts.items() if not text.isprintable()}
+    if len(entry.family) > 60:
+        wrong["family"] = "Expected at most 60 characters."
+    if wrong:
+        raise Invalid(f"A text of {entry.name} cannot be used.", fields=wrong)
 
 
 def add_version(offer: ModelOffer, entry: ModelEntry, *, source: str, correct: bool = False) -> bool:

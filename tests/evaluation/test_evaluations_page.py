@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from agentopt.sandbox.server import Sandbox
 from evaluation import proposals, services
@@ -385,6 +387,21 @@ def test_without_a_gateway_judges_or_prompts_the_way_out_is_in_the_settings(
     assert "No gateway is set" in no_gateway
     assert "Nothing can be replayed here" in nothing
     assert all(way_out in page for page in (no_judges, no_gateway))
+
+
+def test_the_retirement_of_the_model_in_production_is_a_reason(
+    ready: Project, sandbox: Sandbox, member: User, client_of: Clients
+) -> None:
+    studies.connect(ready, sandbox.url)
+    production = ready.logs.values_list("model", flat=True)[0]
+    on = timezone.now().date() + timedelta(days=41)
+    ready.offers.filter(model=production).update(retires_on=on)
+
+    page = _body(client_of(member).get(_new(ready)))
+
+    assert f"{production}, in production, retires on" in page
+    assert "in 41 days" in page
+    assert "a reason to evaluate now" in page
 
 
 def test_a_gateway_that_is_down_is_a_notice(

@@ -110,6 +110,37 @@ def test_a_file_goes_out_and_in_again(project: Project, client: Client) -> None:
     assert project.offers.get().prices.count() == 1  # it was only shown
 
 
+HOSTILE: list[dict[str, Any]] = [
+    {"name": "a\x00b"},
+    {"name": "\ud800"},
+    {"family": "f" * 61},
+    {"family": "\x00"},
+    {"source": "\x1b[31m"},
+    {"prices": [{**PRICE, "source": "\x00"}]},
+    {"prices": [{**PRICE, "input_usd_per_m": "1e999999999"}]},
+    {"prices": [{**PRICE, "input_usd_per_m": "NaN"}]},
+    {"context_window": 10**30},
+    {"context_window": -1},
+    {"valid_from": "0000-00-00"},
+    {"tools": "maybe"},
+    {"prices": [[[[]]]]},
+    {"prices": [{**PRICE, "\ud800": 1}]},
+]
+
+
+@pytest.mark.parametrize("changes", HOSTILE)
+def test_a_hostile_row_is_refused_and_the_others_are_taken(
+    project: Project, client: Client, changes: dict[str, Any]
+) -> None:
+    row = {"name": "x-1", "model": "x-1", "provider": "", "valid_from": "2026-01-01", "tools": True}
+    text = json.dumps({"source": "file", "models": [{**row, **changes}, {**row, "name": "good-1"}]})
+
+    found = post(client, "/import", {"text": text, "confirm": True}).json()
+
+    assert [one["outcome"] for one in found["results"]] == ["refused", "added"]
+    assert [offer.name for offer in project.offers.all()] == ["good-1"]
+
+
 def test_prices_added_later_show_in_what_calls_would_cost_and_change_nothing_stored(
     project: Project, client: Client
 ) -> None:
@@ -173,3 +204,20 @@ def test_the_database_itself_refuses_to_overwrite(project: Project, statement: s
 
     with pytest.raises(DatabaseError, match="immutable"), transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(statement)
+
+
+def test_an_admin_sees_the_catalogue_adds_a_price_and_can_overwrite_none(project: Project) -> None:
+    operator = Client()
+    operator.force_login(User.objects.create_superuser("boss@example.com", "x"))
+    offer = ModelOffer.objects.create(project=project, name="own-7b", model="own-7b")
+    form = {"offer": offer.pk, "valid_from": "2026-01-01", "input_nanousd": 1, "output_nanousd": 2, "revision": 1}
+
+    added = operator.post("/admin/ingestion/price/add/", {**form, "source": "x"})
+    again = operator.post("/admin/ingestion/price/add/", {**form, "source": "x"})
+    price = offer.prices.get()
+    lists = [operator.get(f"/admin/ingestion/{name}/").status_code for name in ("price", "offerversion", "modeloffer")]
+
+    assert (added.status_code, again.status_code) == (302, 200)
+    assert lists == [200, 200, 200]
+    assert operator.post(f"/admin/ingestion/price/{price.pk}/change/", {**form, "source": "y"}).status_code == 403
+    assert operator.post(f"/admin/ingestion/modeloffer/{offer.pk}/delete/", {"post": "yes"}).status_code == 403
