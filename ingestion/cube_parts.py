@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
-FORM = 1
+FORM = 2
 """Changes with the bytes, or with what they mean; roll-ups of another form are made anew."""
 FIGURES, PRODUCTS = "figures", "products"
 PARTS = (FIGURES, PRODUCTS, *SKETCHED)

@@ -54,6 +54,7 @@ class Cube:
 
     `amounts`: calls, then the first limb of each metric's sum, then the second. `lows` and `highs`: 0 where not told.
     `products`: the first limb of each of PAIRS, then the second, and so on; without columns where they were not read.
+    `sketches`: of groups that differ by TOLD alone, the first holds the values of all.
     """
 
     keys: Ints
@@ -97,7 +98,7 @@ def of(rows: Rows) -> Cube:
     figures = rows.figures[:, order]
     sums = _limbs_of_sums(figures, starts)
     sizes = np.diff(starts, append=figures.shape[1])
-    group = np.repeat(np.arange(len(starts)), sizes)
+    group = np.repeat(_alike(rows.keys[:, order[starts]]), sizes)
     told = rows.keys[TOLD][order]
     found = {}
     for metric in SKETCHED:
@@ -125,6 +126,15 @@ def _grouped(keys: Ints) -> tuple[Ints, Ints]:
     order = np.argsort(code, kind="stable")
     ordered = code[order]
     return order, np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+
+
+def _alike(keys: Ints) -> Ints:
+    """For each of ordered keys the place of the first that differs by TOLD at most: there its values are counted."""
+    import numpy as np
+
+    differs = np.concatenate([[True], (keys[:TOLD, 1:] != keys[:TOLD, :-1]).any(axis=0)])
+    found: Ints = np.maximum.accumulate(np.where(differs, np.arange(len(differs)), 0))
+    return found
 
 
 def _codes(keys: Ints) -> Ints:
@@ -215,7 +225,7 @@ def added(given: Sequence[Cube]) -> Cube:
     texts, keys = _one_dictionary(given)
     order, starts = _grouped(keys)
     group_of = np.empty(keys.shape[1], dtype=np.int64)
-    group_of[order] = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(order)))
+    group_of[order] = np.repeat(_alike(keys[:, order[starts]]), np.diff(starts, append=len(order)))
     offsets = np.cumsum([0] + [part.n_groups for part in given])
     found = {}
     for metric in given[0].sketches:
@@ -332,11 +342,16 @@ def only(found: Cube, kept: NDArray[np.bool_]) -> Cube:
     )
 
 
-def whole_day(found: Cube) -> Cube:
-    """The same without the hours."""
-    keys = found.keys.copy()
-    keys[HOUR] = 0
-    return added([replace(found, keys=keys)]) if found.n_groups else found
+def without(found: Cube, *rows: int) -> Cube:
+    """The same figures with groups no longer told apart by these rows of the keys, such as HOUR."""
+    if not found.n_groups:
+        return found
+    keys, texts = found.keys.copy(), list(found.texts)
+    for row in rows:
+        keys[row] = 0
+        if PROVIDER <= row < PROVIDER + len(TEXTS):
+            texts[row - PROVIDER] = ("",)
+    return added([replace(found, keys=keys, texts=tuple(texts))])
 
 
 # ------------------------------------------------------------------------------------------------ figures

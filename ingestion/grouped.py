@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ingestion import cubes, sketches
+from ingestion import cubes
 from ingestion.cubes import METRICS, STATUSES, Cube
-from ingestion.sketches import Sketch
+from ingestion.sketches import Sketch, Sketches
 
 if TYPE_CHECKING:
     import numpy as np
@@ -132,11 +132,18 @@ class Grouped:
 
     def sketch(self, metric: str) -> list[Sketch]:
         """Quantiles within `sketches.ACCURACY`; the metric must have been read."""
+        return self._sketches(metric).of(len(self.keys))
+
+    def quantiles(self, metric: str, wanted: Sequence[float]) -> list[list[int | float | None]]:
+        """Quantiles of each group, in less time than those of each `sketch`."""
+        return self._sketches(metric).quantiles(len(self.keys), wanted)
+
+    def _sketches(self, metric: str) -> Sketches:
         import numpy as np
 
         found = self._cube.sketches[metric]
-        group = np.searchsorted(self._starts, found.group, side="right") - 1
-        return sketches.count(group, found.bucket, found.count).of(len(self.keys))
+        # the first of the groups of a key holds the values of all
+        return Sketches(np.searchsorted(self._starts, found.group), found.bucket, found.count)
 
     def moments(self, one: str, other: str) -> list[Moments]:
         """What the correlation of two metrics needs; the products must have been read."""

@@ -98,14 +98,17 @@ class Reader:
     def step(
         self, since: datetime, until: datetime, at: tuple[datetime, int] | None = None
     ) -> tuple[datetime, int] | None:
-        """Where the chunk from `at` on ends: the first call after it; None: it is the last."""
+        """Where the chunk from `at` on ends: at its last call; None: what is left fits in it."""
         where, values = self._window(since, until, at, None)
-        query = f"SELECT r.occurred_at, r.id FROM ingestion_logrecord r WHERE {where} "  # noqa: S608 - our own words
-        query += f"ORDER BY r.occurred_at, r.id LIMIT 1 OFFSET {CHUNK_ROWS}"
+        rest = f"FROM ingestion_logrecord r WHERE {where}"
         with connection.cursor() as cursor:
-            cursor.execute(query, values)
+            cursor.execute(f"SELECT count(*) FROM (SELECT 1 {rest} LIMIT {CHUNK_ROWS + 1}) c", values)  # noqa: S608
+            if cursor.fetchone()[0] <= CHUNK_ROWS:
+                return None
+            chunk = f"SELECT r.occurred_at, r.id {rest} ORDER BY r.occurred_at, r.id LIMIT {CHUNK_ROWS}"
+            cursor.execute(f"SELECT * FROM ({chunk}) c ORDER BY occurred_at DESC, id DESC LIMIT 1", values)  # noqa: S608
             found = cursor.fetchone()
-        return None if found is None else (aware(found[0]), found[1])
+        return aware(found[0]), found[1]
 
     def _window(
         self, since: datetime, until: datetime, at: tuple[datetime, int] | None, end: tuple[datetime, int] | None
@@ -113,7 +116,7 @@ class Reader:
         adapt = connection.ops.adapt_datetimefield_value
         where = "r.project_id = %s AND r.occurred_at >= %s AND r.occurred_at < %s"
         values: list[Any] = [self._project.pk, adapt(since), adapt(until)]
-        for place, sign in ((at, ">="), (end, "<")):
+        for place, sign in ((at, ">"), (end, "<=")):
             if place is not None:
                 where += f" AND (r.occurred_at, r.id) {sign} (%s, %s)"
                 values += [adapt(place[0]), place[1]]

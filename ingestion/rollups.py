@@ -6,7 +6,7 @@ the same bytes.
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -209,7 +209,9 @@ def _write(project: Project, day: date, fresh: Cube, marked: Mapping[datetime, t
         old = _stored(project, day)
         whole = cubes.merge([cubes.without_hours(old, hours), cubes.without_hours(fresh, gone)])
         _store(project, day, Rollup.Tier.HOUR, whole)
-        _store(project, day, Rollup.Tier.DAY, cubes.whole_day(whole))
+        all_day = cubes.without(whole, cubes.HOUR)
+        _store(project, day, Rollup.Tier.DAY, all_day)
+        _store(project, day, Rollup.Tier.BARE, cubes.without(all_day, cubes.PROMPT_VERSION, cubes.USE_CASE))
         # last, as a writer of calls may hold the row of a mark; a mark that came meanwhile stays
         covered = Q()
         for hour in standing:
@@ -269,7 +271,8 @@ def read(
         merged = dict(
             UseCase.objects.filter(project=project, merged_into__isnull=False).values_list("pk", "merged_into_id")
         )
-    pieces = _pieces(project, since, until, parts=parts, by_hour="hour" in groups)
+    tier = _tier({*groups, *(name for name, values in wanted.items() if values)})
+    pieces = _pieces(project, since, until, parts=parts, tier=tier)
     return grouped.gather(pieces, groups=groups, filters=wanted, stands_for=merged)
 
 
@@ -298,13 +301,20 @@ def _check(
         raise Invalid("Roll-ups cannot tell this: " + " ".join(wrong.values()), fields=wrong)
 
 
+def _tier(told_apart: Collection[str]) -> str:
+    """The coarsest tier that tells apart what a question does."""
+    if "hour" in told_apart:
+        return Rollup.Tier.HOUR
+    return Rollup.Tier.DAY if {"prompt_version", "use_case"} & set(told_apart) else Rollup.Tier.BARE
+
+
 def _pieces(
-    project: Project, since: datetime | None, until: datetime | None, *, parts: Sequence[str], by_hour: bool
+    project: Project, since: datetime | None, until: datetime | None, *, parts: Sequence[str], tier: str
 ) -> Iterator[Piece]:
-    """Whole days from the tier of days, cut ones from the tier of hours."""
+    """Whole days from the tier given, cut ones from the tier of hours."""
     found = Rollup.objects.filter(project=project, part__in=parts)
     first, last = _day_from(since), _day_until(until)
-    whole = found.filter(tier=Rollup.Tier.HOUR if by_hour else Rollup.Tier.DAY)
+    whole = found.filter(tier=tier)
     whole = whole.filter(day__gte=first) if first else whole
     whole = whole.filter(day__lt=last) if last else whole
     for day, cube in _unpacked(whole):

@@ -33,7 +33,7 @@ class Migration(migrations.Migration):
             name='Rollup',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('tier', models.CharField(choices=[('hour', 'Hour'), ('day', 'Day')], max_length=4)),
+                ('tier', models.CharField(choices=[('hour', 'Hour'), ('day', 'Day'), ('bare', 'Bare')], max_length=4)),
                 ('part', models.CharField(help_text='figures, products, or the metric of a sketch', max_length=20)),
                 ('day', models.DateField(help_text='in UTC')),
                 ('payload', models.BinaryField()),

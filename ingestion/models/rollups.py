@@ -9,13 +9,15 @@ from projects.models import Project
 class Rollup(models.Model):
     """One part of the figures of one day of a project, by group; packed by `ingestion.cubes`.
 
-    The tier tells how fine the groups are: by hour of the day, or the whole day. Computed from the newest versions of
+    The tier tells how fine the groups are: by hour of the day, the whole day, or the whole day without prompt versions
+    and use cases, which most dashboards do not ask for. Computed from the newest versions of
     the calls alone, so it may be thrown away and is the same bytes when made again.
     """
 
     class Tier(models.TextChoices):
         HOUR = "hour"
         DAY = "day"
+        BARE = "bare"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="rollups", db_index=False)
     tier = models.CharField(max_length=4, choices=Tier)

@@ -12,7 +12,8 @@ import numpy as np
 import pandas as pd  # type: ignore[import-untyped]
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import transaction
+from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from agentopt.lib.errors import Invalid
 from ingestion import rollup_rows, rollups, services
@@ -135,6 +136,7 @@ def assert_same(found: Any, exact: Any, groups: Sequence[str]) -> None:
             assert [one[place] for one in figures[metric]] == [len(told), sum(told), ends]
             if metric in SKETCHED:
                 check_quantiles(sketches[metric][place], told)
+                assert found.quantiles(metric, [0.5])[place] == sketches[metric][place].quantiles([0.5])
         both = rows[["latency_us", "output_tokens"]].dropna().astype(float)
         assert moments[place].n == len(both)
         if len(both) > 2 and both.nunique().min() > 1:
@@ -260,6 +262,29 @@ def test_an_hour_larger_than_a_chunk_is_the_same(project: Project, monkeypatch: 
     rollups.rebuild(project)
 
     assert payloads(project) == whole
+
+
+def test_dashboards_read_the_tier_without_prompt_versions_and_use_cases(project: Project) -> None:
+    keep(project, [call(str(n), NOON, prompt_version=f"v{n}", latency_us=n) for n in range(9)])
+    rollups.refresh(project)
+    Rollup.objects.filter(project=project).exclude(tier="bare").delete()
+
+    found = rollups.read(project, groups=("day", "model"), filters={"prompt_version": ()}, sketches=["latency"])
+
+    assert found.calls == [9]
+    assert found.quantiles("latency", [0.5]) == [[4]]
+    assert len(found._cube.keys.T) == 1
+    assert rollups.read(project, groups=("prompt_version",)).calls == []
+
+
+def test_chunks_are_found_without_skipping_over_calls(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollup_rows, "CHUNK_ROWS", 7)
+    keep(project, some_calls(60, seed=2, days=1))
+
+    with CaptureQueriesContext(connection) as caught:
+        rollups.refresh(project)
+
+    assert not [one["sql"] for one in caught.captured_queries if "OFFSET" in one["sql"]]
 
 
 def test_a_rebuild_gives_the_same_bytes(project: Project) -> None:

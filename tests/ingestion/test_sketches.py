@@ -53,6 +53,14 @@ def test_counts_are_the_same_in_any_order_of_adding_up(pairs: list[tuple[int, in
         assert getattr(merged, name).tobytes() == getattr(whole, name).tobytes()
 
 
+@given(st.lists(st.tuples(st.integers(0, 3), VALUE)), st.lists(SHARE, max_size=3))
+def test_quantiles_of_all_groups_at_once_are_those_of_each(pairs: list[tuple[int, int]], wanted: list[float]) -> None:
+    group, values = (np.array(column, dtype=np.int64) for column in ([g for g, _ in pairs], [v for _, v in pairs]))
+    found = sketches.count(group, sketches.buckets(values))
+
+    assert found.quantiles(5, wanted) == [each.quantiles(wanted) for each in found.of(5)]
+
+
 def test_many_groups_that_lie_far_apart_are_counted_without_filling_the_gaps() -> None:
     group, bucket = np.array([10**9, 3, 10**9], dtype=np.int64), np.array([5, -7, 5], dtype=np.int64)
 
