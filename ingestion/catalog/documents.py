@@ -177,6 +177,8 @@ def _read(text: str, *, today: date) -> Iterator[tuple[int, ModelEntry | str]]:
             yield number, msgspec.convert(row, ModelEntry, strict=False)
         except msgspec.ValidationError as error:
             yield number, f"{error}."
+        except UnicodeEncodeError:
+            yield number, "It holds halves of characters."
 
 
 def _json_rows(text: str) -> list[tuple[int, Any]]:
