@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
-from evaluation import selectors, services
+from evaluation import selectors, services, standing
 from evaluation.models import Evaluation
 from evaluation.serializers import (
     EvaluationDetailOut,
@@ -90,8 +90,10 @@ class EvaluationView(ProjectView):
     @extend_schema(operation_id="get_evaluation", responses=EvaluationDetailOut)
     def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
         project = self.project()
-        found = selectors.detail(selectors.named(project, number))
-        return Response(EvaluationDetailOut(found, context={"project": project}).data)
+        evaluation = selectors.named(project, number)
+        found = selectors.detail(evaluation)
+        whole = {**vars(found), **standing.summary(evaluation, found, now=timezone.now())}
+        return Response(EvaluationDetailOut(whole, context={"project": project}).data)
 
 
 class EvaluationPauseView(ProjectView):
@@ -114,6 +116,17 @@ class EvaluationCancelView(ProjectView):
         evaluation = selectors.named(project, number)
         services.cancel(evaluation, self.person)
         return Response(_row(evaluation, project))
+
+
+class EvaluationRetryView(ProjectView):
+    """Ask failed calls again."""
+
+    @extend_schema(operation_id="retry_evaluation", request=ResumeIn, responses={202: _STARTED})
+    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+        project = self.project(Role.MEMBER)
+        evaluation = selectors.named(project, number)
+        job = services.retry_failed(evaluation, self.person, **_read(ResumeIn, request))
+        return _started(evaluation, job, project)
 
 
 class EvaluationResumeView(ProjectView):
@@ -149,6 +162,7 @@ urlpatterns: list[URLPattern] = [
     path(_ONE, EvaluationView.as_view(), name="api-evaluation"),
     path(f"{_ONE}/pause", EvaluationPauseView.as_view(), name="api-evaluation-pause"),
     path(f"{_ONE}/resume", EvaluationResumeView.as_view(), name="api-evaluation-resume"),
+    path(f"{_ONE}/retry", EvaluationRetryView.as_view(), name="api-evaluation-retry"),
     path(f"{_ONE}/cancel", EvaluationCancelView.as_view(), name="api-evaluation-cancel"),
     path("projects/<slug:project_id>/judges", JudgesView.as_view(), name="api-judges"),
 ]

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
+
 from agentopt.lib import charts
 from agentopt.lib.money import NANO
 from agentopt.lib.wording import DASH, count, dollars, interval, percent, score, signed
-from evaluation import plots, selectors
+from evaluation import plots, selectors, standing, tabs
 from evaluation.models import Candidate, Evaluation, Look
 from evaluation.selectors import Arm, Detail
 from projects.models import Job, Project, User
@@ -179,6 +181,9 @@ class Progress:
     scored: int
     unscored: int
     failures: list[selectors.Tally]
+    lost: list[standing.Failure]  # by kind and provider, of candidates
+    retryable: int
+    left: str  # empty: it stands still, or it is too early to tell
 
 
 @dataclass(frozen=True)
@@ -203,6 +208,7 @@ class Sight:
     checks: Checks | None  # while there is no result
     measures: list[Measure]
     judges: list[JudgeRow]
+    coverage: standing.Coverage  # without examples
 
 
 def sight(evaluation: Evaluation) -> Sight:
@@ -231,6 +237,7 @@ def sight(evaluation: Evaluation) -> Sight:
         checks=_checks(found, looks) if evaluation.state != State.DONE else None,
         measures=_measures(found),
         judges=_judge_rows(found),
+        coverage=standing.coverage(evaluation, with_examples=False),
     )
 
 
@@ -248,6 +255,8 @@ def question(found: Detail, agent: str) -> str:
 def _progress(evaluation: Evaluation, found: Detail) -> Progress:
     job = evaluation.project.jobs.filter(pk=found.job).first() if found.job else None
     tried = [arm for arm in found.arms if arm.position]
+    lost = standing.failures(evaluation)
+    is_going = evaluation.state == State.RUNNING
     return Progress(
         stages=_stages(evaluation, found, tried),
         job=job if job and job.state in (Job.State.QUEUED, Job.State.RUNNING) else None,
@@ -258,6 +267,9 @@ def _progress(evaluation: Evaluation, found: Detail) -> Progress:
         scored=sum(seat.scored for seat in found.judges),
         unscored=sum(seat.unscored for seat in found.judges),
         failures=found.tallies,
+        lost=lost,
+        retryable=sum(one.retryable for one in lost),
+        left=tabs.time_left(standing.left(evaluation, found.spend, now=timezone.now())) if is_going else "",
     )
 
 

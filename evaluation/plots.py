@@ -164,7 +164,7 @@ def spend(spent_usd: float, *, cap_usd: float, low_usd: float | None, high_usd: 
     start = max(fill, _share(low_usd, cap_usd))
     end = max(start, _share(high_usd, cap_usd))
     text = f"forecast {dollars(low_usd)} to {dollars(high_usd)}"
-    at = min(78.0, max(22.0, (start + end) / 2))  # the words stay inside the picture
+    at = min(72.0, max(38.0, (start + end) / 2))  # the words stay inside the picture, and clear of its $0
     return SpendBar(
         f"{label}; {text}", f"{fill:.1f}%", f"{start:.1f}%", f"{end - start:.1f}%", text, f"{at:.1f}%"
     )  # fmt: skip

@@ -144,6 +144,73 @@ class TallyOut(_Out):
     count = serializers.IntegerField()
 
 
+class ProgressOut(_Out):
+    """How far it is; minutes left are null until a tenth of the expected calls is there, and while nothing runs."""
+
+    answers = serializers.IntegerField()
+    verdicts = serializers.IntegerField()
+    answers_expected = serializers.IntegerField(allow_null=True)
+    verdicts_expected = serializers.IntegerField(allow_null=True)
+    retryable = serializers.IntegerField(help_text="failed calls that a retry asks again")
+    minutes_left_low = serializers.FloatField(allow_null=True)
+    minutes_left_high = serializers.FloatField(allow_null=True)
+    last_update = serializers.DateTimeField(allow_null=True)
+
+
+class FailureOut(_Out):
+    """Calls to candidates that failed in one way at one provider."""
+
+    kind = serializers.ChoiceField(choices=["failed", "missing"], help_text="failed counts against the model")
+    reason = serializers.CharField()
+    provider = serializers.CharField()
+    count = serializers.IntegerField()
+    retryable = serializers.IntegerField()
+
+
+class ExampleOut(_Out):
+    """A logged call that stands for others."""
+
+    id = serializers.IntegerField()
+    source_id = serializers.CharField()
+    occurred_at = serializers.DateTimeField()
+
+
+class GapOut(_Out):
+    """Calls that are no part of the result, for one reason; `before`: left out when the prompts were drawn."""
+
+    stage = serializers.ChoiceField(choices=["before", "during"])
+    code = serializers.CharField()
+    text = serializers.CharField(source="label")
+    calls = serializers.IntegerField()
+    share = serializers.FloatField(allow_null=True)
+    cost_share = serializers.FloatField(allow_null=True)
+    examples = ExampleOut(many=True)
+
+
+class CoverageOut(_Out):
+    """What the result stands for; `is_low`: more than 20 % could not be replayed."""
+
+    calls = serializers.IntegerField()
+    replayable = serializers.IntegerField()
+    tried = serializers.IntegerField()
+    unasked = serializers.IntegerField()
+    share = serializers.FloatField(allow_null=True)
+    is_low = serializers.BooleanField()
+    gaps = GapOut(many=True)
+
+
+class KeptOut(_Out):
+    """One figure of the forecast beside what it took so far; `is_within` null: not ended, or nothing to keep to."""
+
+    name = serializers.CharField()
+    unit = serializers.ChoiceField(choices=["count", "usd", "minutes"])
+    expected = serializers.FloatField(allow_null=True)
+    low = serializers.FloatField(allow_null=True)
+    at_most = serializers.FloatField(allow_null=True)
+    actual = serializers.FloatField(allow_null=True)
+    is_within = serializers.BooleanField(allow_null=True)
+
+
 class EvaluationDetailOut(_Out):
     """All about one evaluation."""
 
@@ -158,6 +225,10 @@ class EvaluationDetailOut(_Out):
     judges = SeatOut(many=True)
     spend = SpendOut()
     tallies = TallyOut(many=True)
+    progress = ProgressOut()
+    failures = FailureOut(many=True)
+    coverage = CoverageOut()
+    forecast_against_actual = KeptOut(many=True)
     job = serializers.IntegerField(allow_null=True)
 
 

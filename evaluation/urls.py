@@ -12,6 +12,10 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/", views.detail, name="detail"),
     path(f"{_PROJECT}/<int:number>/pause/", views.pause, name="pause"),
     path(f"{_PROJECT}/<int:number>/resume/", views.resume, name="resume"),
+    path(f"{_PROJECT}/<int:number>/retry/", views.retry, name="retry"),
+    path(f"{_PROJECT}/<int:number>/costs/", views.costs, name="costs"),
+    path(f"{_PROJECT}/<int:number>/coverage/", views.coverage, name="coverage"),
+    path(f"{_PROJECT}/<int:number>/activity/", views.activity, name="activity"),
     path("p/<slug:slug>/settings/judges/", views.judges, name="judges"),
     path(f"{_PROJECT}/<int:number>/cancel/", views.cancel, name="cancel"),
 ]

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from agentopt.lib import htmx, money
 from agentopt.lib.errors import Conflict, GatewayError, Invalid
-from evaluation import pages, planning, proposals, selectors, services
+from evaluation import pages, planning, proposals, selectors, services, standing, tabs
 from evaluation.forms import EvaluationForm, JudgesForm, ResumeForm
 from evaluation.models import Evaluation
 from evaluation.planning import Plan
@@ -117,12 +117,49 @@ def _show(
         "project": project,
         "evaluation": evaluation,
         "sight": sight,
+        "tab": "detail",
         "may_work": access.may(request.user, project, Role.MEMBER),
         "is_part": htmx.wants_part(request),
         "has_new_looks": request.GET.get("looks") != str(sight.n_looks),  # else the figure stays as it is drawn
         "form": form or ResumeForm(evaluation),
     }
     return htmx.render(request, "evaluation/detail.html", context, part="live", status=422 if form else 200)
+
+
+@login_required
+@require_GET
+def costs(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """What it cost so far, by model, and how well the forecast fits."""
+    evaluation = selectors.named(access.project_for(request.user, slug), number)
+    return _tab(request, evaluation, "costs", costs=standing.costs(evaluation), kept=tabs.kept(evaluation))
+
+
+@login_required
+@require_GET
+def coverage(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """What could not be replayed and what failed, by reason."""
+    evaluation = selectors.named(access.project_for(request.user, slug), number)
+    found = standing.coverage(evaluation)
+    return _tab(request, evaluation, "coverage", coverage=found, lost=standing.failures(evaluation))
+
+
+@login_required
+@require_GET
+def activity(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """What people and programs did to it."""
+    evaluation = selectors.named(access.project_for(request.user, slug), number)
+    return _tab(request, evaluation, "activity", events=standing.activity(evaluation))
+
+
+def _tab(request: HttpRequest, evaluation: Evaluation, tab: str, **more: Any) -> HttpResponse:
+    context = {
+        "project": evaluation.project,
+        "evaluation": evaluation,
+        "sight": pages.sight(evaluation),
+        "tab": tab,
+        **more,
+    }
+    return htmx.render(request, f"evaluation/{tab}.html", context)
 
 
 @login_required
@@ -145,6 +182,16 @@ def resume(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     if not form.is_valid():
         return _show(request, project, evaluation, form=form)
     services.resume(evaluation, access.person(request.user), **form.cleaned_data)
+    return htmx.redirect(request, evaluation)
+
+
+@login_required
+@require_POST
+def retry(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """Have failed calls asked again, and go on."""
+    evaluation = selectors.named(access.project_for(request.user, slug, Role.MEMBER), number)
+    services.retry_failed(evaluation, access.person(request.user))
+    messages.success(request, "Failed calls are asked again, of all models alike.")
     return htmx.redirect(request, evaluation)
 
 

@@ -86,8 +86,13 @@
   }
   const polls = (el) => (el.getAttribute("hx-trigger") || "").startsWith("every");
   const unasked = (el) => polls(el) || el.getAttribute("hx-trigger") === "load";      // nobody waits for it: no fading, no toast
+  const openedAt = Date.now(), polledAt = {};      // after five minutes a page asks every ten seconds
   document.addEventListener("htmx:beforeRequest", (e) => {
-    if (polls(e.detail.elt) && document.hidden) e.preventDefault();
+    if (polls(e.detail.elt)) {
+      const now = Date.now(), isEarly = now - openedAt > 300000 && now - (polledAt[e.detail.elt.id] || 0) < 9500;
+      if (document.hidden || isEarly) { e.preventDefault(); return; }
+      polledAt[e.detail.elt.id] = now;
+    }
     if (unasked(e.detail.elt)) return;
     e.detail.target.setAttribute("aria-busy", "true");
   });

@@ -80,6 +80,7 @@ GET    api-project-evaluations project   in       in       in       hidden   sig
 GET    api-evaluation        project,0   in       in       in       hidden   sign-in  in
 POST   api-evaluation-pause  project,0   in       in       refused  hidden   sign-in  in
 POST   api-evaluation-resume project,0   in       in       refused  hidden   sign-in  in
+POST   api-evaluation-retry  project,0   in       in       refused  hidden   sign-in  in
 POST   api-evaluation-cancel project,0   in       in       refused  hidden   sign-in  in
 GET    api-judges            project     in       in       in       hidden   sign-in  in
 PUT    api-judges            project     in       refused  refused  hidden   sign-in  refused
@@ -152,6 +153,10 @@ GET    evaluation:list       project     in       in       in       hidden   sig
 GET    evaluation:create     project     in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:create     project     in       in       refused  hidden   sign-in  sign-in
 GET    evaluation:detail     project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:costs      project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:coverage   project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:activity   project,0   in       in       in       hidden   sign-in  sign-in
+POST   evaluation:retry      project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:pause      project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:resume     project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:cancel     project,0   in       in       refused  hidden   sign-in  sign-in

@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.test import Client
 from playwright.sync_api import Page
 
+from agentopt.sandbox.server import Sandbox, running
 from projects.models import User
 from tests.browser import checks
 
@@ -53,6 +55,15 @@ def page(page: Page) -> Iterator[Page]:
     page.bad = bad  # type: ignore[attr-defined]
     yield page
     assert not bad, bad
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    """A sandbox entered and left in a thread of its own: in this one playwright's loop runs already."""
+    served = running(seed=7)
+    with ThreadPoolExecutor(1) as thread:
+        yield thread.submit(served.__enter__).result()
+        thread.submit(served.__exit__, None, None, None).result()
 
 
 @pytest.fixture

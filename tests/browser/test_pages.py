@@ -1,8 +1,7 @@
 """Overview, evaluations and recommendations in the browser, over a study that really ran on a sandbox."""
 
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from playwright.sync_api import Page, expect
 
-from agentopt.sandbox.server import Sandbox, running
+from agentopt.sandbox.server import Sandbox
 from evaluation import run
 from evaluation.models import Evaluation
 from projects import services as projects
@@ -22,15 +21,6 @@ from tests.browser import checks
 from tests.evaluation import studies
 
 Inspect = Callable[..., list[str]]
-
-
-@pytest.fixture(scope="module")
-def sandbox() -> Iterator[Sandbox]:
-    """A sandbox entered and left in a thread of its own: in this one playwright's loop runs already."""
-    served = running(seed=7)
-    with ThreadPoolExecutor(1) as thread:
-        yield thread.submit(served.__enter__).result()
-        thread.submit(served.__exit__, None, None, None).result()
 
 
 def study(project: Project, sandbox: Sandbox, folder: Path, *candidates: str) -> tuple[Evaluation, Any]:

@@ -1,0 +1,330 @@
+"""How an evaluation stands: what failed and where, what cannot be replayed, time left, and forecast against actual."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet, Sum
+
+from evaluation import replay
+from evaluation.models import Evaluation, Replay, Verdict
+from evaluation.selectors import Detail, Spend
+from ingestion.models import LogRecord
+from projects.models import Job
+
+LOW_COVERAGE = 0.2  # share that cannot be replayed, above which a result is read with care
+EXAMPLES = 3
+PACE_OVER = timedelta(seconds=60)
+TOLD_AFTER = 0.1  # of the expected calls: before that a time left would be a guess
+# What another attempt may mend; the other failures are what the model answered, or the log lacks what to ask.
+_LASTING = (*replay.LASTING_FAILURES, replay.NO_BODY)
+
+
+# ------------------------------------------------------------------------------------------------ failures
+@dataclass(frozen=True)
+class Failure:
+    """Calls of candidates that failed in one way at one provider; `retryable` of them may pass another time."""
+
+    kind: str  # failed: by the model; missing: could not be asked
+    reason: str
+    provider: str
+    count: int
+    retryable: int
+
+
+def failures(evaluation: Evaluation) -> list[Failure]:
+    """What failed, the most frequent first; the logged answers of the baseline are no calls."""
+    lost = failed_calls(evaluation)
+    rows = lost.values_list("status", "reason", "candidate__offer__provider").annotate(
+        n=Count("pk"), done=Count("pk", Q(again=False, source=Replay.Source.CALLED))
+    )
+    found = [
+        Failure(status, reason, provider, n, 0 if reason in _LASTING else done)
+        for status, reason, provider, n, done in rows.order_by()
+    ]
+    return sorted(found, key=lambda one: (-one.count, one.provider, one.reason))
+
+
+def failed_calls(evaluation: Evaluation) -> "QuerySet[Replay]":
+    """Calls of an evaluation that brought no answer."""
+    own = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
+    return own.exclude(status=Replay.Status.ANSWERED)
+
+
+# ------------------------------------------------------------------------------------------------ coverage
+@dataclass(frozen=True)
+class Example:
+    """A logged call that stands for others."""
+
+    id: int
+    source_id: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Calls that are no part of the result, for one reason."""
+
+    stage: str  # before: left out when the prompts were drawn; during: drawn, and could not be asked
+    code: str
+    label: str
+    calls: int
+    share: float | None  # of the calls in the window, or of the calls that were tried
+    cost_share: float | None  # of the spend in the window
+    examples: list[Example]
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What the result stands for, and what it does not."""
+
+    calls: int
+    replayable: int
+    tried: int  # calls to candidates that came to an end
+    unasked: int  # of them, those that could not be asked
+    share: float | None  # that can be replayed
+    is_low: bool
+    gaps: list[Gap]
+
+
+def coverage(evaluation: Evaluation, *, with_examples: bool = True) -> Coverage:
+    """What could not be replayed, by reason: calls left out beforehand, then drawn ones that could not be asked."""
+    stored = evaluation.population
+    calls, replayable = stored.get("calls") or 0, stored.get("replayable") or 0
+    tried = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
+    counts = tried.aggregate(n=Count("pk"), missing=Count("pk", Q(status=Replay.Status.MISSING)))
+    n, unasked = counts["n"], counts["missing"]
+    before = [
+        Gap(
+            "before", one["code"], one["label"], one["calls"], _share(one["calls"], calls), one.get("cost_share"),
+            _left_out(evaluation, one["code"]) if with_examples else [],
+        )
+        for one in stored.get("left_out") or []
+    ]  # fmt: skip
+    reasons = tried.filter(status=Replay.Status.MISSING).values_list("reason").annotate(n=Count("pk")).order_by()
+    during = [
+        Gap(
+            "during", reason, reason.replace("_", " "), count, _share(count, n), None,
+            _unasked(evaluation, reason) if with_examples else [],
+        )
+        for reason, count in reasons
+    ]  # fmt: skip
+    lost = max((_share(calls - replayable, calls) or 0.0), (_share(unasked, n) or 0.0))
+    return Coverage(
+        calls=calls, replayable=replayable, tried=n, unasked=unasked, share=_share(replayable, calls),
+        is_low=lost > LOW_COVERAGE, gaps=[*_largest(before), *_largest(during)],
+    )  # fmt: skip
+
+
+def _largest(gaps: Iterable[Gap]) -> list[Gap]:
+    return sorted(gaps, key=lambda gap: (-gap.calls, gap.code))
+
+
+def _share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _left_out(evaluation: Evaluation, code: str) -> list[Example]:
+    window = Q(occurred_at__lte=evaluation.window_until)
+    if evaluation.window_since is not None:
+        window &= Q(occurred_at__gte=evaluation.window_since)
+    logs = evaluation.project.logs.newest().filter(window, model=evaluation.population.get("model", ""), obstacle=code)
+    return _examples(logs)
+
+
+def _unasked(evaluation: Evaluation, reason: str) -> list[Example]:
+    lost = Replay.objects.filter(sample__evaluation=evaluation, status=Replay.Status.MISSING, reason=reason)
+    wanted = lost.exclude(source=Replay.Source.LOGGED).order_by("sample__position").values_list("sample__record")
+    return _examples(LogRecord.objects.filter(pk__in=[pk for (pk,) in wanted[:EXAMPLES]]))
+
+
+def _examples(logs: "QuerySet[LogRecord]") -> list[Example]:
+    rows = logs.order_by("-occurred_at", "-pk").values_list("pk", "source_id", "occurred_at")
+    return [Example(*row) for row in rows[:EXAMPLES]]
+
+
+# ------------------------------------------------------------------------------------------------ time left
+@dataclass(frozen=True)
+class Left:
+    """Minutes that a run still takes at its present pace: if it ends as expected, and if it goes to its limit."""
+
+    low: float
+    high: float
+
+
+def left(evaluation: Evaluation, done: Spend, *, now: datetime) -> Left | None:
+    """None: too early to tell, or nothing came back within the last minute.
+
+    The pace is of the last minute: the time since the start would count pauses.
+    """
+    wanted = evaluation.forecast
+    expected = (wanted.get("replay_calls_expected") or 0) + (wanted.get("judge_calls_expected") or 0)
+    most = (wanted.get("replay_calls_at_most") or 0) + (wanted.get("judge_calls_at_most") or 0)
+    there = done.answers + done.verdicts
+    if not expected or there < TOLD_AFTER * expected:
+        return None
+    since = max(now - PACE_OVER, evaluation.started_at or now)
+    seconds = (now - since).total_seconds()
+    if seconds <= 0:
+        return None
+    replays = Replay.objects.filter(sample__evaluation=evaluation, created_at__gte=since)
+    verdicts = Verdict.objects.filter(replay__sample__evaluation=evaluation, created_at__gte=since)
+    lately = replays.exclude(source=Replay.Source.LOGGED).count() + verdicts.count()
+    if not lately:
+        return None
+    a_minute = lately / seconds * 60
+    low, high = max(0, expected - there) / a_minute, max(0, most - there) / a_minute
+    return Left(min(low, high), max(low, high))
+
+
+# ------------------------------------------------------------------------------------------------ forecast and actual
+@dataclass(frozen=True)
+class Kept:
+    """One number of the forecast beside what came of it; None: not known."""
+
+    name: str
+    unit: str  # count, usd or minutes
+    expected: float | None
+    low: float | None
+    at_most: float | None
+    actual: float | None
+    is_within: bool | None  # None: nothing to compare with, or it has not ended
+
+
+def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> list[Kept]:
+    """What was forecast beside what it took so far.
+
+    Args:
+        prompts: that the candidate tried longest has been asked.
+    """
+    told = evaluation.forecast
+    money = [told.get(f"cost_{name}_nanousd") for name in ("expected", "low", "high")]
+    expected_usd, low_usd, high_usd = (None if one is None else one / 1e9 for one in money)
+    ended = evaluation.state == Evaluation.State.DONE
+    rows = [
+        Kept(
+            "Calls to models", "count", told.get("replay_calls_expected"), None, told.get("replay_calls_at_most"),
+            done.model_calls, None,
+        ),
+        Kept(
+            "Calls to judges", "count", told.get("judge_calls_expected"), None, told.get("judge_calls_at_most"),
+            done.judge_calls, None,
+        ),
+        Kept(
+            "Prompts", "count", told.get("prompts_expected"), None, told.get("prompts_at_most"), prompts, None
+        ),
+        Kept("Spend", "usd", expected_usd, low_usd, high_usd, float(done.total_usd), None),
+        Kept("Minutes", "minutes", told.get("minutes_expected"), None, None, _minutes(evaluation), None),
+    ]  # fmt: skip
+    return [_judged(row) for row in rows] if ended else rows
+
+
+def _minutes(evaluation: Evaluation) -> float | None:
+    if evaluation.started_at is None or evaluation.ended_at is None:
+        return None
+    return (evaluation.ended_at - evaluation.started_at).total_seconds() / 60
+
+
+def _judged(row: Kept) -> Kept:
+    """Say whether an ended run kept to the forecast's most; without a most there is nothing to keep to."""
+    if row.actual is None or row.at_most is None:
+        return row
+    is_within = (row.low or 0.0) <= row.actual <= row.at_most
+    return Kept(row.name, row.unit, row.expected, row.low, row.at_most, row.actual, is_within)
+
+
+# ------------------------------------------------------------------------------------------------ costs
+@dataclass(frozen=True)
+class Cost:
+    """What one model of an evaluation has cost so far: its answers, and the verdicts on them. Money in US dollars."""
+
+    name: str
+    provider: str
+    calls: int
+    reused: int
+    replays_usd: float
+    judges_usd: float
+    unpriced: int  # paid answers whose price is not known: they count nothing
+
+
+def costs(evaluation: Evaluation) -> list[Cost]:
+    """By model, in the order in which they are tried; pruned models cost nothing and are left out."""
+    called = Q(source=Replay.Source.CALLED)
+    answers = Replay.objects.filter(sample__evaluation=evaluation).values("candidate").annotate(
+        sent=Sum("calls"), reused=Count("pk", Q(source=Replay.Source.CACHED)), paid=Sum("paid_nanousd"),
+        unpriced=Count("pk", called & Q(status=Replay.Status.ANSWERED, cost_nanousd__isnull=True)),
+    )  # fmt: skip
+    verdicts = Verdict.objects.filter(replay__sample__evaluation=evaluation).values_list("replay__candidate")
+    by_model = {row["candidate"]: row for row in answers.order_by()}
+    judged = dict(verdicts.annotate(paid=Sum("paid_nanousd")).order_by())
+    tried = evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position")
+    out = []
+    for one in tried:
+        row: Mapping[str, Any] = by_model.get(one.pk, {})
+        out.append(
+            Cost(
+                one.offer.name, one.offer.provider, row.get("sent") or 0, row.get("reused") or 0,
+                (row.get("paid") or 0) / 1e9, (judged.get(one.pk) or 0) / 1e9, row.get("unpriced") or 0,
+            )
+        )  # fmt: skip
+    return out
+
+
+# ------------------------------------------------------------------------------------------------ all of it
+def summary(evaluation: Evaluation, found: Detail, *, now: datetime) -> dict[str, Any]:
+    """Progress, failures, coverage and forecast against actual, as the API shows them."""
+    lost, is_going = failures(evaluation), evaluation.state == Evaluation.State.RUNNING
+    remaining = left(evaluation, found.spend, now=now) if is_going else None
+    prompts = max((arm.prompts for arm in found.arms if arm.position), default=0)
+    beat = Job.objects.filter(pk=found.job or 0).values_list("heartbeat_at", flat=True).first()
+    return {
+        "progress": {
+            "answers": found.spend.answers,
+            "verdicts": found.spend.verdicts,
+            "answers_expected": found.forecast.get("replay_calls_expected"),
+            "verdicts_expected": found.forecast.get("judge_calls_expected"),
+            "retryable": sum(one.retryable for one in lost),
+            "minutes_left_low": remaining.low if remaining else None,
+            "minutes_left_high": remaining.high if remaining else None,
+            "last_update": beat,
+        },
+        "failures": lost,
+        "coverage": coverage(evaluation),
+        "forecast_against_actual": against_forecast(evaluation, found.spend, prompts=prompts),
+    }
+
+
+# ------------------------------------------------------------------------------------------------ activity
+@dataclass(frozen=True)
+class Event:
+    """Something a person or a program did to an evaluation."""
+
+    at: datetime
+    by: str  # empty: a program
+    text: str
+
+
+def activity(evaluation: Evaluation) -> list[Event]:
+    """What people and programs did to it, the newest first."""
+    entries = evaluation.project.audit.filter(
+        action__startswith="evaluation.", target=f"evaluation {evaluation.number}"
+    )
+    rows = entries.select_related("user").order_by("-at", "-pk")[:200]
+    return [Event(row.at, row.user.email if row.user else "", _said(row.action, row.after)) for row in rows]
+
+
+_ACTIONS = {
+    "evaluation.open": "Opened", "evaluation.queued": "Resumed", "evaluation.paused": "Paused",
+    "evaluation.cancelled": "Cancelled", "evaluation.retry": "Had failed calls asked again",
+}  # fmt: skip
+
+
+def _said(action: str, after: dict[str, Any] | None) -> str:
+    said = _ACTIONS.get(action, action.removeprefix("evaluation.").replace("_", " ").capitalize())
+    told = after or {}
+    if "cap_nanousd" in told:
+        said += f", with a cap of ${told['cap_nanousd'] / 1e9:.2f}"
+    if "calls" in told:
+        said += f": {told['calls']} calls"
+    return said
