@@ -108,6 +108,7 @@ def _one_round(url: str, *, in_flight: int, start_mb: float, rows: int | None = 
 
     from evaluation import calls, replay
     from evaluation.models import Evaluation, Replay
+    from evaluation.purse import Purse
     from ingestion.gateway.base import Endpoint
     from ingestion.gateway.chat import ChatSession
 
@@ -121,7 +122,10 @@ def _one_round(url: str, *, in_flight: int, start_mb: float, rows: int | None = 
     _forget_peak()
     backend = _backend()
     cpu, database, began = time.process_time(), _cpu_of(backend), time.perf_counter()
-    with ChatSession(Endpoint(url, url, "x-portkey-api-key", "benchmark"), in_flight=in_flight) as session:
+    with (
+        Purse(evaluation.project, evaluation, timezone.now, block=2 * in_flight) as limits.purse,
+        ChatSession(Endpoint(url, url, "x-portkey-api-key", "benchmark"), in_flight=in_flight) as session,
+    ):
         ended = replay.run_waiting(
             evaluation, list(evaluation.candidates.select_related("offer")), rows=rows, session=session,
             limits=limits, now=timezone.now,
