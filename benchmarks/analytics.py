@@ -5,8 +5,8 @@
 
 Without `--database` it works on a SQLite file of its own that it removes; the database given must be one to fill. The
 questions: p50, p95 and p99 of latency by model and day, cost by model and day, the correlations of all pairs of five
-metrics, and how latency is spread. Also: what keeping roll-ups costs a call, and a repeatable sample of 2,000 calls.
-CPU is that of this process; of the database's too where it is a process of its own (PostgreSQL on this machine).
+metrics, and how latency is spread. Also: the overview page, the list of calls at its start, middle
+and end, what keeping roll-ups costs a call, and a repeatable sample of 2,000 calls. CPU is that of this process; of the database's too where it is a process of its own (PostgreSQL on this machine).
 """
 
 import argparse
@@ -57,6 +57,16 @@ def timed(work: Callable[[], object], rounds: int) -> dict[str, float]:
         servers.append(_server_cpu() - server)
     figures = {"wall_ms": walls, "cpu_ms": cpus, "database_cpu_ms": servers}
     return {name: round(statistics.median(found) * 1000, 2) for name, found in figures.items()}
+
+
+def queries(work: Callable[[], object]) -> int:
+    """How many statements it sends."""
+    from django.db import connection
+    from django.test.utils import CaptureQueriesContext
+
+    with CaptureQueriesContext(connection) as caught:
+        work()
+    return len(caught)
 
 
 # ------------------------------------------------------------------------------------------------ the ways
@@ -151,6 +161,37 @@ def sample(project: "Project") -> Callable[[], object]:
     return lambda: list(project.logs.order_by("project_id", "key", "version").values_list("pk", flat=True)[:2000])
 
 
+def by_pages(project: "Project") -> dict[str, Callable[[], object]]:
+    """The overview of all calls, and fifty calls of the list from its start, its middle and its end."""
+    from django.test import Client
+    from django.urls import reverse
+
+    from benchmarks.calls import DAYS, FIRST
+
+    client = Client()
+    client.force_login(project.memberships.get(role="owner").user)
+    logs = reverse("ingestion:logs", args=[project.slug])
+
+    def page(address: str, **query: str) -> Callable[[], object]:
+        def ask() -> object:
+            answer = client.get(address, query)
+            assert answer.status_code == 200, answer.status_code  # noqa: S101 - a page that fails is no figure
+            return answer
+
+        return ask
+
+    def deep(part: float) -> Callable[[], object]:
+        at = FIRST + timedelta(days=DAYS) * (1 - part)
+        return page(logs, after=f"{round(at.timestamp() * 10**6)}-{2**62}")
+
+    return {
+        "overview": page(f"/p/{project.slug}/", range="all"),
+        "list": page(logs),
+        "list_at_half": deep(0.5),
+        "list_at_end": deep(0.999),
+    }
+
+
 # ------------------------------------------------------------------------------------------------ the run
 def measure(n_rows: int, *, rounds: int, pandas_rows: int) -> dict[str, Any]:
     """Fill a project, build its roll-ups, and ask."""
@@ -181,6 +222,7 @@ def measure(n_rows: int, *, rounds: int, pandas_rows: int) -> dict[str, Any]:
         "upkeep_us_a_call": {"ours": micro(upkeep[0]), "database": micro(upkeep[1])},
         "sql": sql,
         "pandas": {name: timed(ask, 1) for name, ask in by_pandas(project).items()} if n_rows <= pandas_rows else None,
+        "pages": {name: {**timed(ask, rounds), "queries": queries(ask)} for name, ask in by_pages(project).items()},
         "sample_2000": timed(sample(project), rounds),
         "times_faster_than_sql": round(sql["percentiles"]["wall_ms"] / from_rollups["percentiles"]["wall_ms"], 1),
     }  # fmt: skip
@@ -191,6 +233,7 @@ def run(rows: list[int], *, database: str, rounds: int, pandas_rows: int) -> dic
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"DATA_DIR": folder, "AGENTOPT_ENV_FILE": os.devnull, "SECRET_KEY": "benchmarks-only"}
         os.environ |= {"DATABASE_URL": database, "DJANGO_SETTINGS_MODULE": "agentopt.settings"}
+        os.environ["ALLOWED_HOSTS"] = "testserver"
         import django
         import numpy as np
 

@@ -216,6 +216,17 @@ def test_an_old_log_is_shown_whole_unless_a_range_is_asked_for(
     assert "4 calls from" in _page(client, project, "?range=century")
 
 
+def test_conversations_that_hours_do_not_tell_are_unknown_with_the_reason(
+    project: Project, reader: User, client_of: Browser
+) -> None:
+    _log(project)
+
+    text = _page(client_of(reader), project)
+
+    assert "in 0 conversations" not in text
+    assert "its days do not add up" in text
+
+
 def test_days_without_calls_stand_in_the_charts(project: Project) -> None:
     _log(project, ago=timedelta(days=3))
     _log(project, ago=timedelta(hours=0), status=LogRecord.Status.FAILED, refused=None, cost_nanousd=None)
