@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 
+import msgspec
 from django.db import connection, transaction
 
 from ingestion import entries, hashing, privacy, retention, rollups, values, writing
@@ -29,8 +30,7 @@ KNOWN_TRACES = 20_000
 Row = tuple[int, bytes]
 
 
-@dataclass(frozen=True)
-class _Read:
+class _Read(msgspec.Struct, frozen=True):
     """A row as read: its calls, or why it was set aside."""
 
     line: int

@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Self, TypeVar
@@ -262,7 +261,7 @@ def metadata(value: Any) -> dict[str, str]:
 
     Values keep 512 characters here; privacy cuts them to 128, after it has seen their words whole.
     """
-    if not isinstance(value, Mapping):
+    if not isinstance(value, dict):
         return {}
     out: dict[str, str] = {}
     for key, entry in value.items():
