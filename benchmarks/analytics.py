@@ -5,8 +5,9 @@
 
 Without `--database` it works on a SQLite file of its own that it removes; the database given must be one to fill. The
 questions: p50, p95 and p99 of latency by model and day, cost by model and day, the correlations of all pairs of five
-metrics, and how latency is spread. Also: the overview page, the list of calls at its start, middle
-and end, what keeping roll-ups costs a call, and a repeatable sample of 2,000 calls. CPU is that of this process; of the database's too where it is a process of its own (PostgreSQL on this machine).
+metrics, and how latency is spread. Also: the overview page, the list of calls at its start, middle and end, what
+keeping roll-ups costs a call, and a repeatable sample of 2,000 calls. CPU is that of this process; of the database's
+too where it is a process of its own (PostgreSQL on this machine).
 """
 
 import argparse
