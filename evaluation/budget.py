@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 from agentopt.lib import money
-from evaluation import selection
+from evaluation import learning, selection
+from evaluation.learning import Experience, Seen
 from evaluation.values import Forecast, Offer, Panelist, Reason
 from ingestion.values import UsageProfile
 
@@ -231,16 +232,21 @@ def forecast(
     replay_baseline: bool,
     concurrency: int,
     seconds_per_call: float | None,
+    experience: Experience | None = None,
 ) -> Forecast:
     """Say what a run of these candidates before this panel will take, at the traffic's mean lengths."""
     k = len(candidates)
     runs = [count(design, candidates=k) for count in (expected_calls, most_calls, least_calls)]
-    costs = _Costs.of(profile, candidates, baseline=baseline if replay_baseline else None, panel=panel)
+    past = experience or Experience()
+    costs = _Costs.of(profile, candidates, baseline=baseline if replay_baseline else None, panel=panel, past=past)
     expected, most, low = (costs.total(calls) for calls in runs)
     judged = sum(judge.repeats for judge in panel)
     replays = [calls.answers + (calls.prompts if replay_baseline else 0) for calls in runs]
     verdicts = [judged * (calls.answers + calls.prompts) for calls in runs]
-    seconds = (replays[0] + verdicts[0]) * (seconds_per_call or SECONDS_PER_CALL) / max(1, concurrency)
+    seconds = _seconds(candidates, replays[0], verdicts[0], past=past, usual=seconds_per_call or SECONDS_PER_CALL)
+    span = None
+    if expected is not None and low is not None and most is not None:
+        span = learning.interval(expected, past.ratios, least=low, most=most)
     providers = {offer.provider for offer in candidates} | {judge.offer.provider for judge in panel if judge.offer}
     return Forecast(
         replay_calls_expected=replays[0],
@@ -253,13 +259,16 @@ def forecast(
         cost_expected_nanousd=expected,
         cost_low_nanousd=low,
         cost_high_nanousd=most,
+        cost_p10_nanousd=span.low if span else None,
+        cost_p90_nanousd=span.high if span else None,
+        learned_from=len(past.ratios),
         cap_nanousd=cap_nanousd,
         cap_calls=cap_calls,
-        minutes_expected=round(seconds / 60, 1),
+        minutes_expected=round(seconds / max(1, concurrency) / 60, 1),
         providers=tuple(sorted(provider for provider in providers if provider)),
         detectable_difference=detectable_difference(design, candidates=k, exact=all(j.exact for j in panel)),
         unknown=costs.unknown,
-        notes=(_source_note(design), *_cap_notes(expected, most, cap_nanousd=cap_nanousd)),
+        notes=(_source_note(design), _interval_note(past), *_cap_notes(expected, most, cap_nanousd=cap_nanousd)),
     )
 
 
@@ -280,11 +289,15 @@ class _Costs:
         *,
         baseline: Offer | None,
         panel: Sequence[Panelist],
+        past: Experience,
     ) -> "_Costs":
         if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
             text = "The logs hold no token counts, so no cost can be forecast and the cap cannot be kept in dollars."
             return cls(None, 0, 0, (Reason("lengths_unknown", text),))
-        priced = {offer.name: selection.cost_per_call(offer, profile) for offer in [*candidates, *_one(baseline)]}
+        priced = {
+            offer.name: selection.cost_per_call(offer, _own_lengths(profile, past.models.get(offer.name)))
+            for offer in [*candidates, *_one(baseline)]
+        }
         judged = {judge.model: judge_cost(judge, profile) for judge in panel}
         unpriced = sorted(name for name, cost in {**priced, **judged}.items() if cost is None)
         if unpriced:
@@ -303,6 +316,34 @@ class _Costs:
             return None
         judged = self.verdicts * (calls.answers + calls.prompts)
         return round(self.answer * calls.answers + self.per_prompt * calls.prompts + judged)
+
+
+def _own_lengths(profile: UsageProfile, seen: Seen | None) -> UsageProfile:
+    """The traffic with answers as long as this model was seen to write them."""
+    if seen is None:
+        return profile
+    mean = learning.shrunk(seen.mean_output_tokens, seen.answers, usual=profile.mean_output_tokens)
+    return replace(profile, mean_output_tokens=mean)
+
+
+def _seconds(
+    candidates: Sequence[Offer], replays: int, verdicts: int, *, past: Experience, usual: float
+) -> float:  # fmt: skip
+    """Seconds of all calls one after the other; a model seen before takes as long as it was seen to."""
+    seen = [past.models.get(offer.name, Seen(0)) for offer in candidates]
+    each = [learning.shrunk(one.mean_latency_s, one.answers, usual=usual) or usual for one in seen]
+    return replays * (sum(each) / len(each) if each else usual) + verdicts * usual
+
+
+def _interval_note(past: Experience) -> Reason:
+    runs = len(past.ratios)
+    learned = f"{runs} earlier run{'' if runs == 1 else 's'} of this project" if runs else "no earlier run yet"
+    return Reason(
+        "interval_source",
+        f"Interval: holds the cost in {learning.COVERAGE:.0%} of runs, from how far forecasts are usually off and "
+        f"{learned}.",
+        {"coverage": learning.COVERAGE, "runs": runs, "spread": round(learning.spread(past.ratios), 4)},
+    )
 
 
 def _one(offer: Offer | None) -> list[Offer]:

@@ -1,11 +1,13 @@
 """Models that can be called: rows of the catalogue to plain values, as they stand on a day."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from datetime import date
 
 from django.db.models import Q
 
 from agentopt.lib.errors import GatewayError
+from evaluation.learning import Seen
 from evaluation.values import Offer, Population
 from ingestion.catalog import loader, offers
 from ingestion.gateway import Gateway
@@ -34,7 +36,9 @@ def learn(project: Project, gateway: Gateway) -> frozenset[str] | None:
     return frozenset(model.name for model in listed)
 
 
-def read(project: Project, *, today: date, listed: Collection[str] | None) -> list[Offer]:
+def read(
+    project: Project, *, today: date, listed: Collection[str] | None, seen: Mapping[str, Seen] | None = None
+) -> list[Offer]:
     """Return all offers of the project and of the instance by name; the project's own stands before the instance's."""
     rows = {offer.name: offer for offer in ModelOffer.objects.filter(project__isnull=True)}
     rows |= {offer.name: offer for offer in ModelOffer.objects.filter(project=project)}
@@ -42,10 +46,12 @@ def read(project: Project, *, today: date, listed: Collection[str] | None) -> li
     until = {"offer__in": list(rows.values()), "valid_from__lte": today}
     versions = {row.offer_id: row for row in OfferVersion.objects.filter(**until).order_by("valid_from", "revision")}
     prices = {row.offer_id: row for row in Price.objects.filter(**until).order_by("valid_from", "revision")}
-    return [
+    found = [
         _value(row, versions.get(row.pk), prices.get(row.pk), listed=None if listed is None else name in listed)
         for name, row in sorted(rows.items())
     ]
+    past = seen or {}
+    return [replace(one, latency_p95_s=past[one.name].p95_latency_s) if one.name in past else one for one in found]
 
 
 def baseline(known: Iterable[Offer], population: Population) -> Offer:

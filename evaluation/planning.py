@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import budget, offers, opinions, population, ranking, seating, selection
+from evaluation import budget, experience, offers, opinions, population, ranking, seating, selection
 from evaluation import traffic as traffics
 from evaluation.ranking import Ranking
 from evaluation.seating import Panel
@@ -113,7 +113,8 @@ def plan(
     effective = projects.effective(project)
     limit = _limit(request, effective)
     found = population.read(project, model=request.baseline, records=request.records, wanted=limit, now=now)
-    known = offers.read(project, today=now.date(), listed=offers.learn(project, gateway))
+    past = experience.read(project)
+    known = offers.read(project, today=now.date(), listed=offers.learn(project, gateway), seen=past.models)
     baseline = offers.baseline(known, found)
     panel = seating.read(project, known)
     asked = _candidates(request, known, judges=panel.models)
@@ -143,7 +144,7 @@ def plan(
             budget.Design(limit, budget.error_level(effective.confidence_threshold, budget.PRIOR)), profile, kept,
             baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls,
             replay_baseline=request.replay_baseline,
-            concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s,
+            concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s, experience=past,
         ),
         goal=goal,
         effective=effective,
@@ -151,8 +152,7 @@ def plan(
         seed=SEED if request.seed is None else request.seed, cap_nanousd=cap,
         cap_calls=cap_calls,
         notes=_notes(goal, panel, request, found=found, arms=[baseline, *kept], view=view),
-        traffic=traffic,
-        ranking=view,
+        traffic=traffic, ranking=view,
         refusal=_refusal(project, request, [*kept, *([baseline] if request.replay_baseline else [])], panel),
     )  # fmt: skip
 

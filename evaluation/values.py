@@ -192,6 +192,9 @@ class Forecast:
     cost_expected_nanousd: int | None
     cost_low_nanousd: int | None
     cost_high_nanousd: int | None
+    cost_p10_nanousd: int | None  # the 80 % interval
+    cost_p90_nanousd: int | None
+    learned_from: int  # earlier runs of the project
     cap_nanousd: int
     cap_calls: int | None
     minutes_expected: float

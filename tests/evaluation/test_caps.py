@@ -10,7 +10,7 @@ from django.utils import timezone
 from agentopt.lib.errors import Conflict
 from agentopt.sandbox import worlds
 from agentopt.sandbox.server import Sandbox
-from evaluation import purse, services
+from evaluation import experience, purse, services
 from evaluation.models import Charge, Evaluation, Hold, Verdict
 from ingestion.catalog import loader
 from ingestion.gateway import open_gateway
@@ -99,3 +99,25 @@ def test_a_model_without_a_price_is_refused_under_a_cap_that_somebody_set(
     both = replace(capped, max_calls=500)
     opened = services.open_evaluation(project, both, by=None, gateway=gateway, now=timezone.now())
     assert opened.cap_calls == 500
+
+
+def test_a_run_stands_beside_its_forecast_and_teaches_the_next_one(study: Evaluation) -> None:
+    _run(study)
+
+    lines = {line.what: line for line in experience.against_forecast(study)}
+    assert lines["model_calls"].actual == study.outcome["model_calls"]  # type: ignore[index]
+    assert lines["model_calls"].expected == study.forecast["replay_calls_expected"]
+    cost = lines["cost_nanousd"]
+    assert cost.low is not None
+    assert cost.high is not None
+    assert cost.expected is not None
+    assert cost.low <= cost.expected <= cost.high
+    assert cost.ratio == pytest.approx(study.outcome["spent_nanousd"] / cost.expected)  # type: ignore[index]
+    request = services.EvaluationRequest(candidates=("corvus-medium",), limit=40)
+    gateway = open_gateway(study.project.connection)
+    again = services.plan(study.project, request, gateway=gateway, now=timezone.now()).forecast
+    assert again.learned_from == 1
+    seen = experience.read(study.project).models["corvus-medium"]
+    assert seen.answers >= 30
+    assert seen.p95_latency_s is not None
+    assert again.cost_expected_nanousd != study.forecast["cost_expected_nanousd"]

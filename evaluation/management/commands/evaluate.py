@@ -162,7 +162,9 @@ def _cost_text(planned: Plan) -> str:
     if forecast.cost_expected_nanousd is None:
         return f"Cost: not known; {cap}."
     low, high = (forecast.cost_low_nanousd or 0) / 1e9, (forecast.cost_high_nanousd or 0) / 1e9
-    return f"Cost: ${forecast.cost_expected_nanousd / 1e9:.2f} expected (${low:.2f} to ${high:.2f}); {cap}."
+    p10, p90 = (forecast.cost_p10_nanousd or 0) / 1e9, (forecast.cost_p90_nanousd or 0) / 1e9
+    span = f"80 % interval ${p10:.2f} to ${p90:.2f}, from ${low:.2f} to ${high:.2f} at the very most"
+    return f"Cost: ${forecast.cost_expected_nanousd / 1e9:.2f} expected ({span}); {cap}."
 
 
 def _outcome_text(found: selectors.Detail) -> str:
