@@ -1,10 +1,7 @@
-"""What earlier runs of a project showed, read from their rows; and one run against its forecast."""
-
-from dataclasses import dataclass
+"""What earlier runs of a project showed, read from their rows."""
 
 from django.db.models import Avg, Count, F, Sum
 
-from evaluation import ledger
 from evaluation.learning import Experience, Seen
 from evaluation.models import Evaluation, Replay, Verdict
 from projects.models import Project
@@ -12,22 +9,6 @@ from projects.models import Project
 RUNS = 20
 _LATENCIES = 5_000
 _LEAST_FOR_P95 = 30
-
-
-@dataclass(frozen=True)
-class Line:
-    """One figure of a run beside its forecast; None: not known."""
-
-    what: str  # model_calls | judge_calls | prompts | cost_nanousd | minutes
-    expected: float | None
-    low: float | None
-    high: float | None
-    actual: float | None
-
-    @property
-    def ratio(self) -> float | None:
-        """Actual over expected."""
-        return self.actual / self.expected if self.expected and self.actual is not None else None
 
 
 def read(project: Project) -> Experience:
@@ -72,28 +53,3 @@ def _worth(evaluation: Evaluation) -> int:
     answers = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
     verdicts = Verdict.objects.filter(replay__sample__evaluation=evaluation)
     return sum(int(rows.aggregate(worth=Sum("cost_nanousd"))["worth"] or 0) for rows in (answers, verdicts))
-
-
-def against_forecast(evaluation: Evaluation) -> list[Line]:
-    """A run beside its forecast, as far as it is. Calls and money are those that were paid: reuse makes them less."""
-    said = evaluation.forecast
-    counts = ledger.counts(evaluation)
-    answers = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
-    tried = answers.filter(candidate__position__gt=0)
-    minutes = None
-    if evaluation.started_at is not None and evaluation.ended_at is not None:
-        minutes = (evaluation.ended_at - evaluation.started_at).total_seconds() / 60
-    return [
-        _line("model_calls", said, "replay_calls", counts["model_calls"]),
-        _line("judge_calls", said, "judge_calls", counts["judge_calls"]),
-        _line("prompts", said, "prompts", tried.values("sample").distinct().count()),
-        Line(
-            "cost_nanousd", said.get("cost_expected_nanousd"), said.get("cost_p10_nanousd"),
-            said.get("cost_p90_nanousd"), counts["spent_nanousd"],
-        ),
-        Line("minutes", said.get("minutes_expected"), None, None, minutes),
-    ]  # fmt: skip
-
-
-def _line(what: str, said: dict[str, float | None], name: str, actual: float) -> Line:
-    return Line(what, said.get(f"{name}_expected"), None, said.get(f"{name}_at_most"), actual)

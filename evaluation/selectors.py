@@ -10,7 +10,7 @@ from django.db.models import Avg, Count, Q, QuerySet, Sum
 
 from agentopt.lib import money
 from agentopt.lib.errors import NotFound
-from evaluation import experience
+from evaluation import interim
 from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Verdict
 from projects.models import Job, Project
 
@@ -135,7 +135,7 @@ class Detail:
     judges: list[JudgeSeat]
     spend: Spend
     tallies: list[Tally]
-    against_forecast: list[experience.Line]
+    interim: interim.Interim | None  # of a run that stopped before its end
     job: int | None  # the newest job that works on it
 
 
@@ -182,7 +182,7 @@ def detail(evaluation: Evaluation) -> Detail:
         judges=_judges(evaluation),
         spend=spend(evaluation),
         tallies=_tallies(evaluation),
-        against_forecast=experience.against_forecast(evaluation),
+        interim=interim.read(evaluation),
         job=jobs.order_by("-pk").values_list("pk", flat=True).first(),
     )
 

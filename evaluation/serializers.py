@@ -211,6 +211,17 @@ class KeptOut(_Out):
     is_within = serializers.BooleanField(allow_null=True)
 
 
+class InterimOut(_Out):
+    """What a run that stopped has shown so far: no result."""
+
+    candidate = serializers.CharField(allow_null=True)
+    prompts = serializers.IntegerField()
+    limit = serializers.IntegerField()
+    shown = serializers.ListField(child=serializers.CharField())
+    missing = serializers.ListField(child=serializers.CharField())
+    text = serializers.CharField()
+
+
 class EvaluationDetailOut(_Out):
     """All about one evaluation."""
 
@@ -229,6 +240,7 @@ class EvaluationDetailOut(_Out):
     failures = FailureOut(many=True)
     coverage = CoverageOut()
     forecast_against_actual = KeptOut(many=True)
+    interim = InterimOut(allow_null=True, help_text="null: it runs, or it has a result")
     job = serializers.IntegerField(allow_null=True)
 
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from agentopt.lib.errors import Conflict, Invalid
+from evaluation import interim
 from evaluation.models import Evaluation
 from projects import audit
 from projects.models import User
@@ -31,9 +32,10 @@ def recommend(evaluation: Evaluation, *, now: datetime) -> Recommendation:
     if made is not None:
         return made
     if evaluation.state != Evaluation.State.DONE or evaluation.outcome is None:
+        so_far = interim.read(evaluation)
         raise Conflict(
             f"Evaluation {evaluation.number} is {evaluation.get_state_display()}: it has no outcome yet. "
-            "Let it run to its end, or resume it."
+            f"Let it run to its end, or resume it.{f' {so_far.text}' if so_far else ''}"
         )
     from recommendations import evidence  # brings numpy and scipy
 
