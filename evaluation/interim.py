@@ -51,7 +51,7 @@ def _of(evaluation: Evaluation, look: Look) -> Interim:
     said = f"shown: {', '.join(shown) or 'nothing'}; not shown: {', '.join(missing) or 'nothing'}"
     left = max(0, evaluation.limit - look.prompts)
     text = (
-        f"So far {name} on {look.prompts} prompts, {said}. Nothing is recommended: all conditions must be shown at once. "
+        f"So far {name} on {look.prompts} prompts, {said}. Nothing is recommended: all conditions must be shown. "
         f"Going on, it may be looked at on up to {left} more prompts; the plan stays, so it is the same run."
     )
     return Interim(name, look.prompts, evaluation.limit, shown, missing, text)
