@@ -15,7 +15,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from agentopt.lib.crypto import keyed_hash
-from evaluation import adaptation, calls, replay
+from evaluation import adaptation, calls, replay, writing
 from evaluation.claims import Claims
 from evaluation.judges import rubric
 from evaluation.judges.base import Case, Unscored
@@ -240,7 +240,7 @@ class _Run:
         self.limits.stored += len(rows)
         with transaction.atomic():
             new = [row for row in rows if row.pk is None]
-            Verdict.objects.bulk_create(new, ignore_conflicts=True, batch_size=calls.MOST_STORED_AT_ONCE)
+            writing.insert_new(new)
             _rewrite([row for row in rows if row.pk is not None])
 
     def _row(self, place: Place, *, source: str, cache_key: str) -> Verdict:

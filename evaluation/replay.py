@@ -17,7 +17,7 @@ from django.db import transaction
 from agentopt.lib import judge_form
 from agentopt.lib.crypto import keyed_hash
 from agentopt.lib.errors import GatewayError
-from evaluation import adaptation, calls, offers
+from evaluation import adaptation, calls, offers, writing
 from evaluation.claims import Claims
 from evaluation.judges import rules
 from evaluation.models import Candidate, Evaluation, Replay, Sample
@@ -315,7 +315,7 @@ class _Run:
                 before.append(failed.pk)
         with transaction.atomic():
             Replay.objects.filter(pk__in=before, again=True).delete()
-            Replay.objects.bulk_create(rows, ignore_conflicts=True, batch_size=calls.MOST_STORED_AT_ONCE)
+            writing.insert_new(rows)
         self.limits.stored += len(rows)
 
     def _row(self, place: Place, *, status: str, source: str = Replay.Source.CALLED, **fields: Any) -> Replay:
