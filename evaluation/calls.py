@@ -6,7 +6,7 @@ mean that nothing can be asked now, and an evaluation must not fill with rows th
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from enum import StrEnum
 from queue import Empty, SimpleQueue
@@ -118,6 +118,7 @@ class _Loop(Generic[T]):
     done: "SimpleQueue[tuple[Ask[T], Future[ChatReply]]]" = field(default_factory=SimpleQueue)
     ready: list[Finished[T]] = field(default_factory=list)
     held: list[Finished[T]] = field(default_factory=list)
+    open: "set[Future[ChatReply]]" = field(default_factory=set)
     sent: int = 0
     in_flight: int = 0
     in_flight_nanousd: int = 0
@@ -133,8 +134,12 @@ class _Loop(Generic[T]):
                 self._feed(asks)
             if not self.in_flight:
                 break
+            ending = self.end is not None
             self._collect()
             self._tick()
+            if ending:  # only what a busy provider has kept waiting is left unsent by now
+                for future in list(self.open):
+                    self.session.withdraw(future)
         self._flush()
         if self.raised is not None:
             raise self.raised
@@ -168,6 +173,7 @@ class _Loop(Generic[T]):
         self.in_flight += 1
         self.in_flight_nanousd += ask.estimate_nanousd or 0
         future = self.session.submit(ask.request)
+        self.open.add(future)
         future.add_done_callback(lambda settled: self.done.put((ask, settled)))
 
     def _collect(self) -> None:
@@ -185,8 +191,12 @@ class _Loop(Generic[T]):
     def _take(self, ask: Ask[T], settled: "Future[ChatReply]") -> None:
         self.in_flight -= 1
         self.in_flight_nanousd -= ask.estimate_nanousd or 0
+        self.open.discard(settled)
         try:
             finished = Finished(ask.about, settled.result(), None)
+        except CancelledError:  # withdrawn: never sent, and still waiting
+            self.settled.append(Settled(ask.estimate_nanousd or 0, 0, 0, is_unpriced=False))
+            return
         except GatewayError as error:
             finished = Finished(ask.about, None, error)
         except Exception as error:  # noqa: BLE001  # an error of our own: raised again once nothing is in flight

@@ -183,6 +183,7 @@ class _Run:
             trace_id=f"agentopt-{self.evaluation.pk}-j{seat.pk}-{place.repetition}-{attempt}-{key[:12]}",
             metadata={"agentopt": "judge", "evaluation": str(self.evaluation.pk), "rubric": seat.judge.rubric},
             timeout_s=settings.CALL_TIMEOUT_S,
+            provider=seat.judge.model.removeprefix("@").partition("/")[0],
         )
         return calls.Ask(_Question(key, seat.pk, attempt), request, self._estimate(seat, body))
 

@@ -269,7 +269,11 @@ def _refusal(project: Project, request: EvaluationRequest, called: Sequence[Offe
 
 def _coverage(found: Population) -> list[Reason]:
     lost = sum(left.calls for left in found.left_out)
+    notes = []
+    if found.sampled:
+        text = f"The window holds more calls than are read: all counts are of a repeatable sample of {found.calls}."
+        notes.append(Reason("window_sampled", text, {"calls": found.calls}))
     if not found.calls or lost / found.calls <= LOW_COVERAGE:
-        return []
+        return notes
     text = f"{lost} of {found.calls} calls cannot be replayed; what holds for the others may not hold for them."
-    return [Reason("low_coverage", text, {"left_out": lost, "calls": found.calls})]
+    return [*notes, Reason("low_coverage", text, {"left_out": lost, "calls": found.calls})]

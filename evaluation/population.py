@@ -1,10 +1,11 @@
 """The calls that an evaluation draws from: rows of the log to plain values."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Count, Exists, OuterRef
 
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation.judges import rules
@@ -14,6 +15,9 @@ from ingestion.models import LogRecord, LogRecordQuerySet, RemovedBody
 from projects.models import Project
 
 WINDOW = timedelta(days=30)
+MOST_CALLS = 50_000  # of a window are read: time and memory stay bounded however long the log is
+EXAMPLES = 3  # ids of calls that are left out, for each reason
+_AT_ONCE = 10_000
 _COLUMNS = ("pk", "source_id", "trace_id", "metadata", "status", "refused", "cost_nanousd", "obstacle", "provider",
             "latency_us", "assignment__use_case_id")  # fmt: skip
 
@@ -23,7 +27,8 @@ def read(
 ) -> Population:
     """Return the newest versions of the baseline's calls.
 
-    The window is the last 30 days that the log covers, or the whole log where those hold fewer prompts than wanted.
+    The window is the last 30 days that the log covers, or the whole log where those hold fewer prompts than wanted. Of
+    a window with more than MOST_CALLS calls a repeatable sample of so many is read, by the order of their keys.
 
     Args:
         model: baseline as the logs call it; None: the one with most calls within those 30 days.
@@ -43,7 +48,7 @@ def read(
     name = model or _busiest(logs.filter(occurred_at__gte=recent))
     of_model = logs.filter(model=name)
     if not of_model.exists():
-        known = ", ".join(sorted(set(logs.values_list("model", flat=True)))[:20])
+        known = ", ".join(logs.order_by("model").values_list("model", flat=True).distinct()[:20])
         raise Invalid(f"No call of {name} is logged.", fields={"baseline": f"Expected one of: {known}."})
     if records is not None:
         return _population(project, of_model, name=name, since=None, until=now, only=frozenset(records))
@@ -54,7 +59,7 @@ def read(
 
 
 def _busiest(logs: LogRecordQuerySet) -> str:
-    counts = Counter(logs.values_list("model", flat=True))
+    counts: dict[str, int] = dict(logs.values_list("model").annotate(n=Count("pk")).order_by())
     return min(counts, key=lambda name: (-counts[name], name))
 
 
@@ -69,6 +74,19 @@ def _labels(project: Project) -> Callable[[int | None, Mapping[str, object]], st
     return label
 
 
+def _rows(logs: LogRecordQuerySet, only: frozenset[int] | None) -> Iterator[Any]:
+    """Rows in the order of their keys, one more than is used, so that it can be told whether there were more."""
+    columns = (*_COLUMNS, "gone")
+    if only is None:
+        yield from logs.order_by("key").values_list(*columns, named=True)[: MOST_CALLS + 1].iterator()
+        return
+    # in parts: SQLite takes 32,766 parameters at most
+    wanted = sorted(only)[: MOST_CALLS + 1]
+    for start in range(0, len(wanted), _AT_ONCE):
+        part = wanted[start : start + _AT_ONCE]
+        yield from logs.filter(pk__in=part).values_list(*columns, named=True).iterator()
+
+
 def _population(
     project: Project,
     logs: LogRecordQuerySet,
@@ -81,9 +99,10 @@ def _population(
     logs = logs.annotate(gone=Exists(RemovedBody.objects.filter(record=OuterRef("pk"))))
     rows = [
         row._replace(obstacle=row.obstacle or (LogRecord.Obstacle.NO_BODY if row.gone else ""))
-        for row in logs.values_list(*_COLUMNS, "gone", named=True).iterator()
-        if only is None or row.pk in only
+        for row in _rows(logs, only)
     ]
+    is_sampled = len(rows) > MOST_CALLS
+    rows = rows[:MOST_CALLS]
     label = _labels(project)
     prompts = [
         Prompt(
@@ -113,9 +132,16 @@ def _population(
         conversations=len({prompt.conversation for prompt in prompts}),
         prompts=tuple(sorted(prompts, key=lambda prompt: prompt.source_id)),
         left_out=tuple(
-            LeftOut(code, LogRecord.Obstacle(code).label, count, costs[code] / spend if spend else None)
+            LeftOut(
+                code,
+                LogRecord.Obstacle(code).label,
+                count,
+                costs[code] / spend if spend else None,
+                tuple(sorted(row.pk for row in rows if row.obstacle == code)[:EXAMPLES]),
+            )
             for code, count in sorted(calls.items())
         ),
         mean_latency_s=sum(latencies) / len(latencies) / 1e6 if latencies else None,
         simulated=logs.filter(batch__simulated=True).exists(),
+        sampled=is_sampled,
     )

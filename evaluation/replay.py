@@ -221,6 +221,7 @@ class _Run:
             trace_id=trace,
             metadata={"agentopt": "replay", "evaluation": str(self.evaluation.pk)},
             timeout_s=settings.CALL_TIMEOUT_S,
+            provider=self.offers[name].provider if name in self.offers else "",
         )
         question = _Question(key, name, messages, trace, adaptation.written(adapted.codes))
         return calls.Ask(question, request, self._estimate(sample, messages, name=name))

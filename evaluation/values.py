@@ -117,12 +117,16 @@ class Prompt:
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Calls that cannot be replayed, for one reason. cost_share: of the spend of all calls, where that is known."""
+    """Calls that cannot be replayed, for one reason, with ids of some.
+
+    cost_share: of the spend of all calls, where that is known.
+    """
 
     code: str
     label: str
     calls: int
     cost_share: float | None
+    examples: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +143,7 @@ class Population:
     left_out: tuple[LeftOut, ...]
     mean_latency_s: float | None
     simulated: bool
+    sampled: bool = False  # the window holds more calls than are read: all counts are of a repeatable sample
 
     def baseline_means(self) -> dict[str, float]:
         """Means over all prompts by metric; cost in US dollars, over those with a cost where nearly all have one."""
@@ -160,6 +165,7 @@ class Population:
             "calls": self.calls,
             "conversations": self.conversations,
             "replayable": len(self.prompts),
+            "sampled": self.sampled,
             "left_out": [asdict(left) for left in self.left_out],
             "baseline": self.baseline_means(),
         }

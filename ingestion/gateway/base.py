@@ -25,7 +25,8 @@ class ChatRequest:
     """One call of a model.
 
     `body` is a chat body without its model: messages, tools, parameters, maybe stream. `timeout_s` covers the whole
-    call, repeats and the waits between them included. `metadata` values are cut to the gateway's 128 characters.
+    call, repeats and the waits between them included, from when its provider has room for it. Calls of one `provider`
+    share that room (lanes.py); its name is not sent. `metadata` values are cut to the gateway's 128 characters.
     """
 
     model: str
@@ -33,6 +34,7 @@ class ChatRequest:
     trace_id: str
     metadata: Mapping[str, str]
     timeout_s: float
+    provider: str = ""
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ import msgspec
 from agentopt import __version__
 from ingestion.gateway import errors, patience, replies
 from ingestion.gateway.base import ChatReply, ChatRequest, Endpoint
+from ingestion.gateway.lanes import Lane
 
 if TYPE_CHECKING:
     import aiohttp
@@ -43,6 +44,8 @@ class ChatSession:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
         self._open: set[Future[ChatReply]] = set()
+        self._sent: set[Future[ChatReply]] = set()
+        self._lanes: dict[str, Lane] = {}
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="gateway-chat", daemon=True)
 
@@ -76,6 +79,11 @@ class ChatSession:
             self._loop.call_soon_threadsafe(self._queue.put_nowait, (request, future))
         future.add_done_callback(self._open.discard)
         return future
+
+    def withdraw(self, future: "Future[ChatReply]") -> bool:
+        """Cancel a call unless it was sent already; tell whether it will never be."""
+        with self._lock:
+            return future not in self._sent and future.cancel()
 
     # ------------------------------------------------------------------------------------ inside the thread
     def _run(self) -> None:
@@ -115,45 +123,77 @@ class ChatSession:
     async def _work(self, session: "aiohttp.ClientSession") -> None:
         while True:
             request, future = await self._queue.get()
-            if future.cancelled():
+            lane = self._lane(request.provider)
+            # not part of the call's time: how long others keep the provider busy says nothing about this one
+            await lane.enter()
+            if not self._begin(future):
+                lane.leave()
                 continue
             # the caller may cancel between any two lines
             with suppress(InvalidStateError):
                 try:
-                    future.set_result(await _ask(session, request, url=self._url))
+                    future.set_result(await _ask(session, request, url=self._url, lane=lane))
                 except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's, and the worker goes on
                     future.set_exception(error)
+            self._sent.discard(future)
+
+    def _lane(self, provider: str) -> Lane:
+        if provider not in self._lanes:
+            self._lanes[provider] = Lane(asyncio.get_running_loop().time, self._in_flight)
+        return self._lanes[provider]
+
+    def _begin(self, future: "Future[ChatReply]") -> bool:
+        with self._lock:
+            if future.cancelled():
+                return False
+            self._sent.add(future)
+            return True
 
 
-async def _ask(session: "aiohttp.ClientSession", request: ChatRequest, *, url: str) -> ChatReply:
-    """One call with its repeats, within its time."""
+async def _ask(session: "aiohttp.ClientSession", request: ChatRequest, *, url: str, lane: Lane) -> ChatReply:
+    """One call with its repeats, within its time; it comes with room in its lane and gives that back."""
     import stamina
 
     now = asyncio.get_running_loop().time
     rule = patience.Patience(now, now() + request.timeout_s)
     body, headers = _body(request), _call_headers(request)
-    calls, last = 0, None
+    calls, last, inside = 0, None, True
     try:
         async with asyncio.timeout_at(rule.deadline):
             async for attempt in stamina.retry_context(
                 on=rule,
-                attempts=patience.ATTEMPTS,
+                attempts=patience.ATTEMPTS_WHEN_LIMITED,
                 timeout=None,
                 wait_initial=patience.WAIT_INITIAL_S,
                 wait_max=patience.WAIT_MAX_S,
                 wait_jitter=patience.WAIT_JITTER_S,
             ):
                 with attempt:
+                    if not inside:
+                        await lane.enter()
+                        inside = True
                     calls += 1
+                    began = now()
                     try:
-                        return await _attempt(session, url, body=body, headers=headers, calls=calls)
+                        reply = await _attempt(session, url, body=body, headers=headers, calls=calls)
                     except errors.CallFailed as error:
                         error.calls, last = calls, error
+                        if isinstance(error, errors.RateLimited):
+                            lane.limited(began=began, retry_after_s=error.retry_after_s)
+                        lane.leave()
+                        inside = False
                         raise
+                    lane.answered()
+                    return reply
     except TimeoutError:
+        if not inside and isinstance(last, errors.RateLimited):
+            raise last from None  # it never got its turn, which is not the model's fault
         # a failure that was about to be repeated says more than the time-out of the wait for the repeat
         told = f" (before: {last.code})" if last else ""
         raise errors.TimedOut(f"No answer within {request.timeout_s:g} s{told}.", calls=calls) from None
+    finally:
+        if inside:
+            lane.leave()
     raise AssertionError("unreachable")
 
 

@@ -123,3 +123,25 @@ def test_a_call_has_the_use_case_it_is_assigned_to_else_the_one_its_log_names(pr
 
     assert sorted(prompt.use_case for prompt in found.prompts) == ["", "orders", "refunds"]
     assert next(p.use_case for p in found.prompts if p.pk == assigned.pk) == "refunds"
+
+
+def test_of_a_long_window_a_repeatable_sample_is_read_and_said(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(population, "MOST_CALLS", 6)
+
+    first = _read(project, [_row(i) for i in range(20)], tmp_path)
+    again = population.read(project, model=None, records=None, wanted=30, now=NOW)
+
+    assert (first.calls, first.sampled, len(first.prompts)) == (6, True, 6)
+    assert again.prompts == first.prompts
+    assert first.to_json()["sampled"] is True
+
+
+def test_calls_that_are_left_out_are_named_by_some_ids(project: Project, tmp_path: Path) -> None:
+    found = _read(project, [_row(1), *({**_row(i), "request": None} for i in range(2, 9))], tmp_path)
+
+    (left,) = found.left_out
+    without = LogRecord.objects.exclude(obstacle="").values_list("pk", flat=True)
+    assert (left.calls, len(left.examples)) == (7, 3)
+    assert set(left.examples) < set(without)
