@@ -128,11 +128,25 @@ class QuestionForm(StyledForm):
 
     def window(self, now: datetime) -> tuple[datetime, datetime]:
         """[since, until) on borders of the unit in UTC; the last bucket is still filling."""
+        return self._last(RANGES[self.asked["range"]][1], now)
+
+    def _last(self, span: timedelta, now: datetime) -> tuple[datetime, datetime]:
         until = now.astimezone(UTC).replace(minute=0, second=0, microsecond=0) + HOUR
-        if self.unit == "hour":
-            return until - RANGES[self.asked["range"]][1], until
-        until = (until - HOUR).replace(hour=0) + DAY
-        return until - RANGES[self.asked["range"]][1], until
+        if self.unit == "day":
+            until = (until - HOUR).replace(hour=0) + DAY
+        return until - span, until
+
+    def range_within(self, proposal: Mapping[str, Any] | None, now: datetime) -> str:
+        """The longest range of the page that lies within the window of a proposal; "" where none does."""
+        if proposal is None or proposal.get("since") is None:
+            return ""
+        since = datetime.fromisoformat(proposal["since"])
+        fits = [
+            name
+            for name, (_, span) in RANGES.items()
+            if span < RANGES[self.asked["range"]][1] and self._last(span, now)[0] >= since
+        ]
+        return fits[-1] if fits else ""
 
     def common(self, now: datetime) -> dict[str, Any]:
         """What all questions of the page share, as JSON values."""

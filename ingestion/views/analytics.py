@@ -14,7 +14,7 @@ from agentopt.lib import htmx
 from agentopt.lib.charts import Table
 from agentopt.lib.errors import AgentOptError
 from ingestion import explorer, saved_views, selectors
-from ingestion.forms.analytics import KINDS, QuestionForm
+from ingestion.forms.analytics import KINDS, RANGES, QuestionForm
 from projects import access
 from projects.models import Role
 
@@ -43,6 +43,7 @@ def analytics(request: HttpRequest, slug: str) -> HttpResponse:
             found = explorer.find(project, form, now=timezone.now())
         except AgentOptError as error:
             context["refusal"], status = error, error.status
+            context["ways_out"] = _ways_out(request, form, error)
         else:
             if request.GET.get("format") == "csv":
                 return _csv(found.table, name=f"{slug}-{form.kind_chosen}.csv")
@@ -56,6 +57,26 @@ def _as_asked(slug: str, question: object) -> str:
     """The question as the API takes it."""
     assert isinstance(question, dict)  # noqa: S101
     return json.dumps({"project": slug, **question}, indent=2)
+
+
+def _ways_out(request: HttpRequest, form: QuestionForm, error: AgentOptError) -> list[tuple[str, str]]:
+    """What to ask instead of a question over its budget: the address and the words of each choice."""
+    found = []
+    if form.asked.get("exact"):
+        found.append((_changed(request, exact=""), "Answer from roll-ups"))
+    shorter = form.range_within(getattr(error, "proposal", None), timezone.now())
+    if shorter:
+        found.append((_changed(request, range=shorter), f"Ask about the {RANGES[shorter][0]}, which fits"))
+    return found
+
+
+def _changed(request: HttpRequest, **values: str) -> str:
+    asked = request.GET.copy()
+    for name, value in {"format": "", **values}.items():
+        asked.pop(name, None)
+        if value:
+            asked[name] = value
+    return f"?{asked.urlencode()}"
 
 
 def _state(request: HttpRequest) -> str:

@@ -10,9 +10,9 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from ingestion import services
-from ingestion.models import SavedView
-from projects.models import AuditEntry, Project, User
+from ingestion import rollups, services
+from ingestion.models import SavedView, UseCase, UseCaseAssignment
+from projects.models import AuditEntry, Privacy, Project, User
 from tests.ingestion.conftest import portkey_row
 
 PAGE = "/p/support-agent/analytics/"
@@ -62,6 +62,60 @@ def test_every_kind_has_a_figure_and_a_table(
     assert 'class="chart' in text
     assert "Show as table" in text
     assert "POST /api/v1/analytics" in text
+
+
+def test_an_answer_says_its_source_whether_it_was_kept_and_how_far_it_goes(
+    logs: Project, reader: User, client_of: Callable[[User], Client]
+) -> None:
+    client = client_of(reader)
+
+    first, again = page(client, "kind=percentiles"), page(client, "kind=percentiles")
+
+    assert "From roll-ups" in first
+    assert "Computed in" in first
+    assert "covers batches up to number 1." in first
+    assert "Kept from before" in again
+
+
+def test_a_question_over_its_budget_is_refused_with_choices_that_fit(
+    project: Project, reader: User, client_of: Callable[[User], Client], settings: Any
+) -> None:
+    now = timezone.now()
+    old = [portkey_row(n, created_at=(now - timedelta(days=10)).isoformat()) for n in range(5)]
+    services.push(project, [*old, portkey_row(9, created_at=now.isoformat())])
+    settings.ANALYTICS_MAX_ROWS = 2
+    client = client_of(reader)
+
+    refused = client.get(f"{PAGE}?kind=percentiles&exact=1&range=30d")
+    text = refused.content.decode()
+
+    assert refused.status_code == 422
+    assert '<a href="?kind=percentiles&amp;range=30d">Answer from roll-ups</a>' in text
+    assert "Ask about the last 7 days, which fits" in text
+    assert "From roll-ups" in page(client, "kind=percentiles&range=30d")
+    assert "Exact, from 1 call" in page(client, "kind=percentiles&exact=1&range=7d")
+
+
+def test_correlations_have_a_table(logs: Project, reader: User, client_of: Callable[[User], Client]) -> None:
+    assert "Correlation, Pearson" in page(client_of(reader), "kind=correlation")
+
+
+def test_use_cases_are_told_or_refused_with_the_reason(
+    logs: Project, reader: User, client_of: Callable[[User], Client]
+) -> None:
+    client = client_of(reader)
+
+    def shown() -> str:
+        return client.get(f"{PAGE}?kind=clustering").content.decode()
+
+    assert "No use cases were looked for yet" in shown()
+    Project.objects.filter(pk=logs.pk).update(privacy=Privacy.HASHED)
+    assert "keeps prompts as hashes only" in shown()
+    Project.objects.filter(pk=logs.pk).update(privacy=Privacy.FULL)
+    case = UseCase.objects.create(project=logs, number=1, origin="found", name="orders late")
+    UseCaseAssignment.objects.create(record=logs.logs.latest("pk"), use_case=case)
+    rollups.rebuild(logs)
+    assert "orders late" in shown()
 
 
 def test_what_the_address_gets_wrong_is_said_and_ignored(
