@@ -11,7 +11,7 @@ from django.db.models import Avg, Count, Q, QuerySet, Sum
 from agentopt.lib import money
 from agentopt.lib.errors import NotFound
 from evaluation import interim
-from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Verdict
+from evaluation.models import Candidate, Charge, Comparison, Evaluation, Look, Replay, Verdict
 from projects.models import Job, Project
 
 
@@ -197,10 +197,11 @@ def spend(evaluation: Evaluation) -> Spend:
         paid=Sum("paid_nanousd"), calls=Sum("calls"), n=Count("pk"), reused=Count("pk", Q(source=Verdict.Source.CACHED))
     )
     paid = (found["paid"] or 0, judged["paid"] or 0)
+    ranked = evaluation.charges.filter(kind=Charge.Kind.RANKING).aggregate(paid=Sum("nanousd"))["paid"] or 0
     return Spend(
         replays_usd=_usd(paid[0]),
         judges_usd=_usd(paid[1]),
-        total_usd=_usd(sum(paid)),
+        total_usd=_usd(sum(paid) + ranked),  # of the model that ranked the candidates, too
         cap_usd=_usd(evaluation.cap_nanousd),
         model_calls=found["calls"] or 0,
         judge_calls=judged["calls"] or 0,
@@ -224,7 +225,7 @@ def _verdicts(evaluation: Evaluation) -> "QuerySet[Verdict]":
 
 
 def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """Rows of a page of evaluations, in three queries whatever their number."""
+    """Rows of a page of evaluations, in four queries whatever their number."""
     ids = [evaluation.pk for evaluation in evaluations]
     kept = Candidate.objects.filter(evaluation__in=ids, position__isnull=False).select_related("offer")
     names = {candidate.pk: candidate.offer.name for candidate in kept}
@@ -248,6 +249,9 @@ def _paid(ids: Sequence[int]) -> dict[int, int]:
     ):
         for pk, amount in rows.annotate(paid=Sum("paid_nanousd")).order_by():
             paid[pk] += amount or 0
+    ranked = Charge.objects.filter(evaluation__in=ids, kind=Charge.Kind.RANKING).values_list("evaluation")
+    for number, amount in ranked.annotate(paid=Sum("nanousd")).order_by():
+        paid[number or 0] += amount or 0
     return paid
 
 

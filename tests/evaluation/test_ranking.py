@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 from django.utils import timezone
 
+from agentopt.lib import money
 from agentopt.sandbox import traffic as agents
 from agentopt.sandbox import worlds
-from evaluation import ranking, services
+from evaluation import ranking, selectors, services
 from evaluation.models import Charge, Evaluation, Opinion
 from evaluation.ranking import Ranking
 from evaluation.values import Reason
@@ -65,7 +66,7 @@ def _listed(handler: Handler) -> None:
 @pytest.fixture
 def told(project: Project, settings: Any, tmp_path: Path) -> Project:
     """A project with canaries in its log, a judge, prices, and a ranking model."""
-    settings.RANKING_MODEL = "corvus-large"
+    settings.RANKING_MODEL = "aurora-large"
     loader.load(worlds.catalog(), project=project)
     studies.take_in(project, _rows(), tmp_path)
     services.set_judges(project, [studies.JUDGE], rubrics=["correctness"])
@@ -107,7 +108,7 @@ def test_no_word_of_a_log_is_sent_to_the_ranking_model(told: Project) -> None:
     assert [canary for canary in CANARIES if canary in whole] == []
     assert told.slug not in whole
     body = sent[0].json()
-    assert (body["temperature"], body["seed"], body["model"]) == (0, 7, "corvus-large")
+    assert (body["temperature"], body["seed"], body["model"]) == (0, 7, "aurora-large")
     profile = json.loads(body["messages"][-1]["content"])
     assert profile["share_tools"] == profile["share_parallel_tools"] == 1.0
     assert profile["p99_input_tokens"] > 900
@@ -123,12 +124,14 @@ def test_its_order_stands_with_its_reasons_is_stored_and_is_paid_once(told: Proj
     assert len(_asked(served)) == 1
     assert second.selection == first.selection
     said = first.selection
-    assert (said["version"], said["ranking"], said["ranked_by"]) == (2, "model", "corvus-large")
+    assert (said["version"], said["ranking"], said["ranked_by"]) == (2, "model", "aurora-large")
     best = next(model for model in said["models"] if model["rank"] == 1)
     note = next(note for note in best["notes"] if note["code"] == "ranked_by_model")
-    assert note["text"] == f"corvus-large: <b>{names[0]}</b> is known for it"
+    assert note["text"] == f"aurora-large: <b>{names[0]}</b> is known for it"
     charge = Charge.objects.get()
     assert (charge.kind, charge.calls, charge.evaluation) == ("ranking", 1, first)
+    assert charge.nanousd > 0
+    assert selectors.spend(first).total_usd == selectors.rows_of([first])[0].spent_usd == money.usd(charge.nanousd)
 
 
 def test_a_forecast_asks_nobody_and_uses_what_was_answered_before(told: Project) -> None:

@@ -46,7 +46,7 @@ def test_a_list_takes_the_same_queries_for_one_row_and_for_many(
         ended.pk, ended.number = None, number
         ended.save(force_insert=True)
 
-    with django_assert_max_num_queries(4):
+    with django_assert_max_num_queries(5):
         rows = selectors.listing(project)
 
     assert [row.number for row in rows] == [3, 2, 1]
