@@ -167,7 +167,7 @@ class FailureOut(_Out):
     retryable = serializers.IntegerField()
 
 
-class ExampleOut(_Out):
+class LeftOutExampleOut(_Out):
     """A logged call that stands for others."""
 
     id = serializers.IntegerField()
@@ -184,7 +184,7 @@ class GapOut(_Out):
     calls = serializers.IntegerField()
     share = serializers.FloatField(allow_null=True)
     cost_share = serializers.FloatField(allow_null=True)
-    examples = ExampleOut(many=True)
+    examples = LeftOutExampleOut(many=True)
 
 
 class CoverageOut(_Out):

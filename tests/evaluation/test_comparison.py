@@ -148,11 +148,12 @@ def test_limits_are_levels_to_exceed(study: Evaluation) -> None:
     assert levels["quality"][0].tolist() == pytest.approx([0.7, 0.7])
 
 
-def test_a_conversation_is_one_unit(study: Evaluation) -> None:
+def test_a_conversation_is_one_unit_numbered_by_its_first_prompt(study: Evaluation) -> None:
     samples = comparison.samples_of(study)
 
-    units = dict(study.samples.values_list("position", "record__trace_id"))
-    assert samples.unit.tolist() == [units[i] for i in range(30)]
+    traces = [study.samples.get(position=place).record.trace_id for place in range(30)]
+    in_order = list(dict.fromkeys(traces))
+    assert samples.unit.tolist() == [in_order.index(trace) for trace in traces]
 
 
 def test_means_of_the_baseline_come_from_the_whole_population(study: Evaluation) -> None:
