@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -17,7 +18,9 @@ def on_a_loop(body: Callable[[], None]) -> None:
     async def run() -> None:
         body()
 
-    asyncio.run(run())
+    # in a thread of its own: in this one the browser tests' loop may run already
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(lambda: asyncio.run(run())).result()
 
 
 def test_a_429_halves_the_room_once_a_round_and_answers_win_it_back() -> None:
