@@ -1,6 +1,7 @@
 """People, projects, clients and a sandbox server for every test that asks for them."""
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ PASSWORD = "correct horse battery"
 # how long an example takes on a loaded machine is no property of the code
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+def _refuse_the_raw_database(event: str, arguments: tuple[Any, ...]) -> None:
+    if event == "open" and "test.sqlite3" in str(arguments[0]):
+        raise AssertionError("Read it by tests.raw_files.raw_bytes: open() would drop SQLite's locks on it.")
+
+
+sys.addaudithook(_refuse_the_raw_database)
 
 
 @pytest.fixture(scope="session")

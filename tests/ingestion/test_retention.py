@@ -18,6 +18,7 @@ from projects import jobs
 from projects.models import AuditEntry, Privacy, Project
 from tests.ingestion.conftest import encoded, portkey_row
 from tests.ingestion.test_privacy import database_text
+from tests.raw_files import raw_bytes
 
 NOW = datetime(2026, 2, 1, tzinfo=UTC)
 
@@ -308,7 +309,7 @@ def test_what_was_removed_stands_nowhere_in_the_file(make_project: Callable[...,
 
 def file_bytes() -> bytes:
     name = Path(str(connection.settings_dict["NAME"]))
-    return b"".join(path.read_bytes() for path in (name, name.with_name(f"{name.name}-wal")) if path.exists())
+    return b"".join(raw_bytes(path) for path in (name, name.with_name(f"{name.name}-wal")) if path.exists())
 
 
 # ------------------------------------------------------------------------------------------------ the chain

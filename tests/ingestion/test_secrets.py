@@ -30,6 +30,7 @@ from projects.models import Job, Privacy, Project, User
 from tests.ingestion.conftest import portkey_row
 from tests.ingestion.formats import spans, test_helicone, test_langfuse, test_litellm
 from tests.ingestion.gateway.fake import Handler, serving
+from tests.raw_files import raw_bytes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 PATTERNS = [{"name": "staff", "pattern": r"EMP-\d{6}"}, {"name": "person", "pattern": r"Jürgen Mü\w+"}]
@@ -269,7 +270,7 @@ def places(needles: dict[str, bytes], *, also: dict[str, str]) -> str:
             found += [f"{name} in table {table}" for name, one in needles.items() if one in held]
     for path in Path(settings.DATA_DIR).rglob("*"):
         if path.is_file():
-            held = path.read_bytes()
+            held = raw_bytes(path)
             found += [f"{name} in file {path.name}" for name, one in needles.items() if one in held]
     return "\n".join(sorted(found))
 
