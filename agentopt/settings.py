@@ -294,7 +294,7 @@ if env.str("DATABASE_URL", default="").strip():
         "DATABASE_URL", "", _database, "postgresql://user:password@host/name or sqlite:////path"
     )
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-CACHES = {
+CACHES: dict[str, dict[str, Any]] = {
     # shared between processes on both databases: throttles and limits on failed sign-ins count here
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",

@@ -46,7 +46,7 @@ def fetch(exports: LogExports, run: SyncRun, told: Told) -> None:
     """Bring the file of an export to the disk, going on where an earlier call, or a killed process, stopped.
 
     Args:
-        told: called with bytes so far and in all (None: not told) as they come; may raise to stop for now.
+        told: called with bytes so far and in all (None: not told) as they come; may raise to stop; what came stays.
 
     Raises:
         CallFailed: one of its children.

@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import Any
 
 from agentopt.schedules import JOBS, JobKind
 from tests import settings as _base
@@ -11,7 +10,6 @@ from tests.settings import *  # noqa: F403
 JOBS["counting"] = JobKind("tests.projects.counting.count", "Counting")
 DATABASES = {"default": {**_base.DATABASES["default"], "NAME": os.environ["TEST_DATABASE_NAME"]}}
 # all processes of a cluster, and its supervisor, read one status
-_status: dict[str, Any] = {**_base.CACHES["qcluster"], "LOCATION": os.environ["TEST_STATUS_FOLDER"]}  # type: ignore[dict-item]
-CACHES = {**_base.CACHES, "qcluster": _status}
+CACHES = {**_base.CACHES, "qcluster": {**_base.CACHES["qcluster"], "LOCATION": os.environ["TEST_STATUS_FOLDER"]}}
 Q_CLUSTER = {**_base.Q_CLUSTER, "sync": False}
 DATA_DIR = Path(os.environ.get("TEST_DATA_DIR", str(_base.DATA_DIR)))

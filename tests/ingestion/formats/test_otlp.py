@@ -15,7 +15,10 @@ from ingestion.values import RawRecord
 from tests.ingestion.formats import spans
 from tests.ingestion.formats.spans import SPAN, STARTED, TRACE, span
 
-TOOL = {"type": "function", "function": {"name": "get_order", "description": "Look", "parameters": {"type": "object"}}}
+TOOL: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "get_order", "description": "Look", "parameters": {"type": "object"}},
+}
 CALL = {"id": "c1", "type": "function", "function": {"name": "get_order", "arguments": '{"number":"K-1"}'}}
 ASKED = [
     {"role": "system", "content": "Be brief."},
@@ -38,7 +41,7 @@ CURRENT = {
     "gen_ai.usage.output_tokens": 9,
     "gen_ai.usage.cache_read.input_tokens": 32,
     "gen_ai.usage.reasoning.output_tokens": 4,
-    "gen_ai.tool.definitions": json.dumps([{"type": "function", **TOOL["function"]}]),  # type: ignore[dict-item]
+    "gen_ai.tool.definitions": json.dumps([{"type": "function", **TOOL["function"]}]),
     "gen_ai.system_instructions": json.dumps([{"type": "text", "content": "Be brief."}]),
     "gen_ai.input.messages": json.dumps([
         {"role": "user", "parts": [{"type": "text", "content": "Where is K-1?"}]},

@@ -20,7 +20,7 @@ TOOLS = [{"type": "function", "function": {"name": "find_order", "parameters": {
 def address() -> Iterator[str]:
     obstacle = server.install()
     if obstacle:
-        pytest.skip(obstacle)
+        pytest.skip(obstacle)  # no npm, or its packages are not installed: what the obstacle says
     with server.running() as url:
         yield url
 
