@@ -50,14 +50,15 @@ class ReplayAdmin(ReadOnly):
 
 @admin.register(Judge)
 class JudgeAdmin(ReadOnly):
-    list_display = ("project", "rubric", "model", "family", "repeats", "exact", "active")
+    list_display = ("project", "rubric", "form", "model", "family", "counts_as", "repeats", "exact", "active")
     list_filter = ("rubric", "active")
     list_select_related = ("project",)
 
 
 @admin.register(JudgeVersion)
 class JudgeVersionAdmin(ReadOnly):
-    list_display = ("rubric", "text_hash", "lowest", "highest", "created_at")
+    list_display = ("rubric", "form", "project", "text_hash", "lowest", "highest", "created_at")
+    list_select_related = ("project",)
 
 
 @admin.register(Seat)

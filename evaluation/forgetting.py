@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from evaluation.models import Replay, Verdict
+from evaluation.models import Replay, Sample, Verdict
 from projects.models import Project
 
 
@@ -14,6 +14,8 @@ def forget(project: Project) -> int:
     gone = Replay.objects.filter(sample__evaluation__project=project, sample__record__removed__isnull=False)
     answers = gone.exclude(answer="", tool_calls=[], cache_key="", message="")
     explained = Verdict.objects.filter(replay__in=gone).exclude(explanation="", cache_key="")
+    known = Sample.objects.filter(evaluation__project=project, record__removed__isnull=False, reference__isnull=False)
     with transaction.atomic():
+        known.update(reference=None)
         n = explained.update(explanation="", cache_key="")
         return n + answers.update(answer="", tool_calls=[], cache_key="", message="")

@@ -1,7 +1,7 @@
 """What another model would have done: studies, replays, verdicts and what follows from them."""
 
 from django.db import models
-from django.db.models import Index, UniqueConstraint
+from django.db.models import Index, Q, UniqueConstraint
 from django.urls import reverse
 
 from ingestion.models import LogRecord, ModelOffer
@@ -94,6 +94,9 @@ class Sample(models.Model):
     position = models.PositiveIntegerField()
     record = models.ForeignKey(LogRecord, on_delete=models.PROTECT, related_name="samples")
     use_case = models.CharField(max_length=80, blank=True, default="")
+    reference = models.JSONField(
+        null=True, help_text="what is known to be right, frozen: {source, answer, tool_calls}; null: nothing is"
+    )
 
     class Meta:
         constraints = [
@@ -171,21 +174,37 @@ class Claim(models.Model):
 
 
 class JudgeVersion(models.Model):
-    """A rubric as it stood: immutable, known by the hash of its text."""
+    """What a judge is asked, as it stood: immutable, known by the hash of its content."""
 
+    class Form(models.TextChoices):
+        ANSWER = "answer", "one answer"
+        PAIR = "pair", "two answers, in both orders"
+        RULE = "rule", "a rule, no model"
+
+    project = models.ForeignKey(
+        Project, on_delete=models.CASCADE, null=True, related_name="judge_versions",
+        help_text="whose own judge or rule it is; null: of the product's files",
+    )  # fmt: skip
     rubric = models.CharField(max_length=30)
-    text_hash = models.CharField(max_length=64, unique=True)
-    text = models.TextField()
+    form = models.CharField(max_length=10, choices=Form, default=Form.ANSWER)
+    text_hash = models.CharField(max_length=64)
+    text = models.TextField(help_text="of a rule: its settings as JSON")
     lowest = models.FloatField()
     highest = models.FloatField()
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["text_hash"], condition=Q(project=None), name="judge_version_once"),
+            UniqueConstraint(fields=["project", "text_hash"], name="own_judge_version_once"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.rubric} {self.text_hash[:8]}"
 
 
 class Judge(models.Model):
-    """One rubric asked of one judge model, for a project."""
+    """One rubric asked of one judge model, for a project; or a rule, which needs no model."""
 
     class Rubric(models.TextChoices):
         CORRECTNESS = "correctness"
@@ -193,19 +212,32 @@ class Judge(models.Model):
         QUALITY = "quality"
         HELPFULNESS = "helpfulness"
 
+    class CountsAs(models.TextChoices):
+        QUALITY = "quality", "part of quality"
+        GUARD = "guard", "a guard of its own"
+        FIRST = "first", "settles cases before a model is asked"
+        SHOWN = "shown", "shown, decides nothing"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="judges")
-    rubric = models.CharField(max_length=30, choices=Rubric)
-    model = models.CharField(max_length=160, help_text="gateway name of the judge model")
+    rubric = models.CharField(max_length=30, help_text="one of the four, a rule, or the name of the project's own")
+    form = models.CharField(max_length=10, choices=JudgeVersion.Form, default=JudgeVersion.Form.ANSWER)
+    model = models.CharField(max_length=160, blank=True, help_text="gateway name of the judge model; empty: a rule")
     family = models.CharField(max_length=60, blank=True, default="")
     repeats = models.PositiveSmallIntegerField(default=1)
     exact = models.BooleanField(default=False, help_text="it knows the right answer; its score is quality alone")
+    counts_as = models.CharField(max_length=10, choices=CountsAs, default=CountsAs.QUALITY)
+    margin = models.FloatField(null=True, help_text="of a guard of the project's own: how much worse it may get")
+    version = models.ForeignKey(
+        JudgeVersion, on_delete=models.PROTECT, null=True, related_name="+",
+        help_text="in force, of an own judge or a rule; null: the product's file as it stands",
+    )  # fmt: skip
     active = models.BooleanField(default=True)
 
     class Meta:
         constraints = [UniqueConstraint(fields=["project", "rubric", "model"], name="judge_once")]
 
     def __str__(self) -> str:
-        return f"{self.rubric} by {self.model}"
+        return f"{self.rubric} by {self.model or 'rule'}"
 
 
 class Seat(models.Model):
@@ -215,6 +247,7 @@ class Seat(models.Model):
     judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="+")
     version = models.ForeignKey(JudgeVersion, on_delete=models.PROTECT, related_name="+")
     repeats = models.PositiveSmallIntegerField(default=1)
+    counts_as = models.CharField(max_length=10, choices=Judge.CountsAs, default=Judge.CountsAs.QUALITY)
 
     class Meta:
         constraints = [UniqueConstraint(fields=["evaluation", "judge"], name="seat_once")]
@@ -224,16 +257,21 @@ class Seat(models.Model):
 
 
 class Verdict(models.Model):
-    """One judge's score of one answer, or unscored with a reason."""
+    """One judge's score of one answer, or unscored with a reason. Of a pair: how far it is the better one."""
 
     class Source(models.TextChoices):
         CALLED = "called"
         CACHED = "cached"
+        RULE = "rule"
 
     replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="verdicts")
+    against = models.ForeignKey(
+        Replay, on_delete=models.CASCADE, null=True, related_name="+", help_text="the other answer of a pair"
+    )
+    stood_first = models.BooleanField(null=True, help_text="of a pair: the judge read this answer before the other")
     judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="verdicts")
     version = models.ForeignKey(JudgeVersion, on_delete=models.PROTECT, related_name="+")
-    repetition = models.PositiveSmallIntegerField(default=0)
+    repetition = models.PositiveSmallIntegerField(default=0, help_text="of a pair: 2·n, and 2·n + 1 with both swapped")
     score = models.FloatField(null=True, help_text="in [0, 1]; null: unscored")
     reason = models.CharField(max_length=40, blank=True, default="", help_text="code: why it is unscored")
     explanation = models.TextField(blank=True, default="")

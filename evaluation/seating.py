@@ -68,7 +68,9 @@ def read(project: Project, offers: Sequence[Offer]) -> Panel:
     is_of_instance = not judges
     if is_of_instance:
         judges = [
-            Judge(project=project, rubric=rubric, model=model, family=_family(by_name, model))
+            Judge(
+                project=project, rubric=rubric, model=model, family=_family(by_name, model), counts_as=counted(rubric)
+            )
             for model in sorted(set(settings.JUDGE_MODELS))
             for rubric in Judge.Rubric.values
         ]
@@ -89,11 +91,17 @@ def seat(evaluation: Evaluation, panel: Panel) -> None:
     versions = rubrics.current_versions()
     for judge in panel.judges:
         if panel.is_of_instance:
-            fields = {"family": judge.family, "active": False}
+            fields = {"family": judge.family, "active": False, "counts_as": judge.counts_as}
             judge, _ = Judge.objects.update_or_create(  # noqa: PLW2901
                 project=judge.project, model=judge.model, rubric=judge.rubric, exact=False, defaults=fields
             )
-        Seat.objects.create(evaluation=evaluation, judge=judge, version=versions[judge.rubric], repeats=judge.repeats)
+        Seat.objects.create(
+            evaluation=evaluation,
+            judge=judge,
+            version=versions[judge.rubric],
+            repeats=judge.repeats,
+            counts_as=judge.counts_as,
+        )
 
 
 def set_judges(
@@ -128,9 +136,16 @@ def set_judges(
             row = project.offers.filter(name=model).first() or _instance_offer(model)
             fields = {"family": row.family if row else "", "repeats": repeats, "exact": exact, "active": True}
             for rubric in wanted:
-                Judge.objects.update_or_create(project=project, model=model, rubric=rubric, defaults=fields)
+                Judge.objects.update_or_create(
+                    project=project, model=model, rubric=rubric, defaults={**fields, "counts_as": counted(rubric)}
+                )
         audit.record(project, by, "judges.set", before={"models": before}, after={"models": sorted(set(models))})
     return list(project.judges.filter(active=True).order_by("model", "rubric"))
+
+
+def counted(rubric: str) -> str:
+    """What a rubric of the product counts as: safety is a guard, the others are part of quality."""
+    return Judge.CountsAs.GUARD if rubric == Judge.Rubric.SAFETY else Judge.CountsAs.QUALITY
 
 
 def _check(models: Sequence[str], wanted: Sequence[str], *, repeats: int) -> None:
