@@ -9,9 +9,10 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from agentopt.lib.errors import AgentOptError
 from projects import access
-from recommendations import explain, services
-from recommendations.models import Decision, Recommendation
+from recommendations import explain, services, states, transitions
+from recommendations.models import Recommendation, Transition
 
 
 class NoteForm(ActionForm):
@@ -20,12 +21,12 @@ class NoteForm(ActionForm):
     note = forms.CharField(required=False, max_length=2000, widget=forms.TextInput(attrs={"placeholder": "Note"}))
 
 
-class DecisionInline(admin.TabularInline):  # type: ignore[type-arg]
-    """What was decided; decisions are only added, by actions."""
+class TransitionInline(admin.TabularInline):  # type: ignore[type-arg]
+    """What became of it; steps are only added, by actions and jobs."""
 
-    model = Decision
+    model = Transition
     extra = 0
-    fields = readonly_fields = ("kind", "note", "until", "by", "at")
+    fields = readonly_fields = ("number", "was", "state", "code", "why", "until", "by", "at")
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -43,8 +44,8 @@ class RecommendationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     action_form = NoteForm
     actions = ("acknowledge",)
-    inlines = (DecisionInline,)
-    list_display = ("id", "project", "says", "kind", "confidence", "decided", "created_at", "expires_at")
+    inlines = (TransitionInline,)
+    list_display = ("id", "project", "says", "kind", "confidence", "stands", "created_at", "expires_at")
     list_filter = ("kind", "project")
     list_select_related = ("project",)
     fields = readonly_fields = (
@@ -56,17 +57,20 @@ class RecommendationAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def says(self, recommendation: Recommendation) -> str:
         return explain.headline(recommendation.evidence)
 
-    @admin.display(description="decision")
-    def decided(self, recommendation: Recommendation) -> str:
-        newest = recommendation.decisions.order_by("-pk").first()
-        return newest.kind if newest else "–"
+    @admin.display(description="state")
+    def stands(self, recommendation: Recommendation) -> str:
+        return states.words(transitions.state_of(recommendation, now=timezone.now()))
 
     @admin.action(description="Acknowledge (with the note beside)")
     def acknowledge(self, request: HttpRequest, chosen: QuerySet[Recommendation]) -> None:
+        note, done = request.POST.get("note", ""), 0
         for recommendation in chosen:
-            note = request.POST.get("note", "")
-            services.acknowledge(recommendation, by=access.person(request.user), now=timezone.now(), note=note)
-        messages.success(request, f"{len(chosen)} acknowledged. Nothing was switched.")
+            try:
+                services.acknowledge(recommendation, by=access.person(request.user), now=timezone.now(), note=note)
+                done += 1
+            except AgentOptError as error:
+                messages.error(request, error.message)
+        messages.success(request, f"{done} acknowledged. Nothing was switched.")
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

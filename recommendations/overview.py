@@ -19,7 +19,7 @@ from ingestion.models import Batch, SetAside
 from ingestion.portraits import Portrait
 from projects import supervisor
 from projects.models import Job, Project
-from recommendations import explain, selectors
+from recommendations import explain, selectors, states
 from recommendations.models import Recommendation
 from recommendations.overview_plots import Bucket, Span
 
@@ -136,7 +136,7 @@ class Overview:
     @property
     def to_decide(self) -> bool:
         """Whether the newest recommendation waits for a decision."""
-        return self.advice is not None and self.advice.state == "new"
+        return self.advice is not None and self.advice.state in states.WAITING
 
 
 def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:

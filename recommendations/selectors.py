@@ -4,13 +4,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.utils import timezone
+
 from agentopt.lib.errors import NotFound
 from evaluation.models import Evaluation
 from ingestion import selectors as logs
 from ingestion.values import Counted, LogFilter
 from projects.models import Project
-from recommendations import explain
-from recommendations.models import Decision, Recommendation
+from recommendations import explain, states, transitions
+from recommendations.models import Decision, Recommendation, Transition
 
 
 def newest_finished(project: Project) -> Evaluation:
@@ -48,14 +50,8 @@ def decision_of(recommendation: Recommendation) -> Decision | None:
 
 
 def state_of(recommendation: Recommendation, *, now: datetime) -> str:
-    """`new`, what was decided, or `out of date`."""
-    return _state(recommendation, decision_of(recommendation), now=now)
-
-
-def _state(recommendation: Recommendation, decision: Decision | None, *, now: datetime) -> str:
-    if decision is not None and not (decision.until and decision.until <= now):
-        return decision.kind
-    return "out of date" if recommendation.expires_at <= now else "new"
+    """One of recommendations.states.STATES."""
+    return transitions.state_of(recommendation, now=now)
 
 
 def as_json(recommendation: Recommendation) -> dict[str, Any]:
@@ -80,6 +76,7 @@ def as_json(recommendation: Recommendation) -> dict[str, Any]:
         "evidence_hash": recommendation.evidence_hash,
         "provenance": recommendation.provenance,
         "simulated": recommendation.simulated,
+        "state": state_of(recommendation, now=timezone.now()),
         "created_at": recommendation.created_at.isoformat(),
         "expires_at": recommendation.expires_at.isoformat(),
         "decision": None
@@ -124,7 +121,19 @@ class Page:
     state: str
     decision: Decision | None
     decisions: list[Decision]
+    steps: list[Transition]  # the newest first
     previews: dict[int, str]  # record id → start of its prompt, for the cases where it got worse
+    is_over: bool  # its last day has passed
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits for a person."""
+        return self.state in states.WAITING
+
+    @property
+    def may_decide(self) -> bool:
+        """Whether a person may say anything about it in its state."""
+        return states.may(self.state, states.ACKNOWLEDGED)
 
 
 def page(recommendation: Recommendation, *, now: datetime) -> Page:
@@ -140,7 +149,9 @@ def page(recommendation: Recommendation, *, now: datetime) -> Page:
         state=state_of(recommendation, now=now),
         decision=decision_of(recommendation),
         decisions=list(recommendation.decisions.select_related("by").order_by("-pk")),
+        steps=list(recommendation.transitions.select_related("by").order_by("-number")),
         previews={pk: preview or "" for pk, preview in bodies},
+        is_over=recommendation.expires_at <= now,
     )
 
 
@@ -158,7 +169,8 @@ class Row:
 
 def listing(project: Project, *, now: datetime, limit: int = 100) -> list[Row]:
     """Recommendations of a project, the newest first."""
-    rows = project.recommendations.select_related("evaluation", "project").prefetch_related("decisions__by")
+    rows = project.recommendations.select_related("evaluation", "project")
+    rows = rows.prefetch_related("decisions__by", "transitions")
     return [_row(row, now=now) for row in rows.order_by("-pk")[:limit]]
 
 
@@ -167,7 +179,7 @@ def _row(recommendation: Recommendation, *, now: datetime) -> Row:
     return Row(
         recommendation=recommendation,
         headline=explain.headline(recommendation.evidence),
-        state=_state(recommendation, decision, now=now),
+        state=state_of(recommendation, now=now),
         threshold=recommendation.evidence["outcome"]["threshold"],
         saving_usd=(recommendation.evidence.get("saving") or {}).get("saving_usd"),
         decision=decision,

@@ -5,7 +5,7 @@ from typing import Any
 from rest_framework import serializers as s
 
 from recommendations import selectors
-from recommendations.models import Decision, Recommendation
+from recommendations.models import Decision, Recommendation, Transition
 
 
 class ReasonOut(s.Serializer[Any]):
@@ -47,6 +47,7 @@ class RecommendationOut(s.Serializer[Any]):
     evidence_hash = s.CharField()
     provenance = s.JSONField()
     simulated = s.BooleanField()
+    state = s.ChoiceField(choices=Transition.State.choices)
     created_at = s.DateTimeField()
     expires_at = s.DateTimeField()
     decision = DecisionOut(allow_null=True)

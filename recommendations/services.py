@@ -13,9 +13,8 @@ from django.db import IntegrityError, transaction
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation import interim
 from evaluation.models import Evaluation
-from projects import audit
 from projects.models import User
-from recommendations import engine
+from recommendations import engine, transitions
 from recommendations.models import Decision, Recommendation
 
 STANDS_FOR = timedelta(days=30)
@@ -104,7 +103,11 @@ def provenance(evaluation: Evaluation) -> dict[str, Any]:
 
 # ------------------------------------------------------------------------------------------------ what people decide
 def acknowledge(recommendation: Recommendation, *, by: User | None, now: datetime, note: str = "") -> Decision:
-    """Record that a person means to follow it. Nothing is switched."""
+    """Record that a person means to follow it. Nothing is switched.
+
+    Raises:
+        Conflict: its state does not allow it (recommendations.states); the same for the other decisions.
+    """
     return _decide(recommendation, Decision.Kind.ACKNOWLEDGED, by=by, now=now, note=note)
 
 
@@ -149,17 +152,8 @@ def _decide(
     if len(note) > LONGEST_NOTE:
         raise Invalid("The note is too long.", fields={"note": f"Expected at most {LONGEST_NOTE} characters."})
     with transaction.atomic():
-        before = recommendation.decisions.order_by("-pk").first()
-        decision = recommendation.decisions.create(kind=kind, by=by, at=now, note=note.strip(), until=until)
-        audit.record(
-            recommendation.project,
-            by,
-            f"recommendation.{kind}",
-            f"recommendation {recommendation.pk}",
-            before={"decision": before.kind} if before else None,
-            after={"decision": kind},
-        )
-    return decision
+        transitions.step(recommendation, kind, by=by, now=now, why=note.strip(), until=until)
+        return recommendation.decisions.create(kind=kind, by=by, at=now, note=note.strip(), until=until)
 
 
 # ------------------------------------------------------------------------------------------------ recomputing

@@ -12,11 +12,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import charts, htmx
-from agentopt.lib.errors import Invalid
+from agentopt.lib.errors import Conflict, Invalid
 from ingestion import selectors as logs
 from projects import access
 from projects.models import Project, Role
-from recommendations import conditions, explain, overview_plots, plots, sections, selectors, services
+from recommendations import conditions, explain, overview_plots, plots, sections, selectors, services, transitions
 from recommendations import overview as overviews
 from recommendations.forms import AcknowledgeForm, DismissForm, PostponeForm
 from recommendations.models import Recommendation
@@ -96,6 +96,8 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One recommendation with all its evidence; `?decide=` shows a form in the page, for browsers without a script."""
     project = access.project_for(request.user, slug)
     recommendation = _of(project, pk)
+    if request.headers.get("Purpose") != "prefetch":
+        transitions.see(recommendation, by=access.person(request.user), now=timezone.now())
     asked = request.GET.get("decide", "")
     return _detail(request, recommendation, asked=asked if asked in DECISIONS else "")
 
@@ -184,7 +186,7 @@ def _decide(
     if form.is_valid():
         try:
             decision = service(recommendation, by=access.person(request.user), now=timezone.now(), **form.cleaned_data)
-        except Invalid as error:
+        except (Invalid, Conflict) as error:
             htmx.refuse(form, error)
         else:
             messages.success(request, f"Recommendation {recommendation.pk} is {decision.kind}. Nothing was switched.")

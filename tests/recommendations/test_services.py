@@ -104,7 +104,7 @@ def test_a_postponed_recommendation_is_new_again_when_its_day_has_come(finished:
 
     assert selectors.state_of(made, now=now + timedelta(days=6)) == "postponed"
     assert selectors.state_of(made, now=now + timedelta(days=8)) == "new"
-    assert selectors.state_of(made, now=now + timedelta(days=31)) == "out of date"
+    assert selectors.state_of(made, now=now + timedelta(days=31)) == "out_of_date"
 
 
 def test_it_cannot_be_postponed_beyond_its_expiry(finished: Evaluation, member: User) -> None:
