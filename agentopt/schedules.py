@@ -27,11 +27,12 @@ JOBS = {
     ),
     "use_cases": JobKind("ingestion.tasks.refresh_use_cases", "Use cases", then="rollups"),
     "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
+    "digest": JobKind("projects.tasks.make_digest", "Daily letter"),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
 }
 
 # Called every few seconds by the supervisor: start what waits without a job, such as what a crash left.
-SWEEPS = ("ingestion.rollups.ask_all",)
+SWEEPS = ("ingestion.rollups.ask_all", "projects.notifications.outbox.ask")
 
 # Called with a Project after bodies were removed: blank what an app above copied out of them, return how many copies.
 FORGET = ("evaluation.forgetting.forget",)

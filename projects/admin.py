@@ -8,8 +8,9 @@ from django.contrib.auth.admin import UserAdmin
 from django.http import HttpRequest
 
 from agentopt.lib.errors import Invalid
-from projects import services, tokens
+from projects import tokens
 from projects.access import person
+from projects.destinations import checked_address
 from projects.models import ApiToken, AuditEntry, Connection, Goal, Job, Membership, Project, User
 
 
@@ -100,7 +101,7 @@ class ConnectionForm(forms.ModelForm):  # type: ignore[type-arg]
     def _address(self, name: str) -> str:
         given: str = self.cleaned_data[name]
         try:
-            return services.checked_address(given, field=name) if given else ""
+            return checked_address(given, field=name) if given else ""
         except Invalid as error:
             raise forms.ValidationError(error.fields[name]) from error
 

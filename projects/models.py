@@ -254,3 +254,83 @@ class IdempotencyKey(models.Model):
 
     def __str__(self) -> str:
         return self.key
+
+
+class Channel(models.Model):
+    """One destination of a project's notices, with what it gets and when it must be left alone."""
+
+    class Form(models.TextChoices):
+        EMAIL = "email", "e-mail"
+        CHAT = "chat", "chat webhook (Slack-compatible)"
+        WEBHOOK = "webhook", "signed webhook"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="channels")
+    form = models.CharField(max_length=10, choices=Form)
+    name = models.CharField(max_length=80)
+    # the address of a chat webhook is a secret by itself
+    address = SecretField(help_text="E-mail address, or the address that notices are posted to.")
+    secret = SecretField(blank=True, default="", help_text="Key of the signature of a signed webhook.")
+    wants = models.JSONField(default=dict, blank=True, help_text="{kind: now, digest or off}; absent: the kind's own")
+    quiet_from = models.TimeField(null=True, blank=True)
+    quiet_until = models.TimeField(null=True, blank=True)
+    timezone = models.CharField(max_length=64, default="UTC", help_text="of the quiet hours")
+    enabled = models.BooleanField(default=True)
+    failing_since = models.DateTimeField(null=True, blank=True, help_text="since when nothing reached it")
+    created_by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "name"], name="channel_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Notice(models.Model):
+    """Something a project's people are told: figures, names and an address of this site, nothing of prompts."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="notices")
+    kind = models.CharField(max_length=30, help_text="a name from projects.notifications.kinds.KINDS")
+    key = models.CharField(max_length=120, help_text="the same thing is told once")
+    context = models.JSONField(default=dict)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["project", "kind", "key"], name="notice_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} notice {self.pk}"
+
+
+class NoticeDelivery(models.Model):
+    """One notice on its way to one channel: what arrived, and what was tried."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting"
+        FOR_DIGEST = "for_digest", "for the daily letter"
+        IN_DIGEST = "in_digest", "in a daily letter"
+        SENT = "sent"
+        FAILED = "failed"
+        DROPPED = "dropped"
+
+    notice = models.ForeignKey(Notice, on_delete=models.CASCADE, related_name="deliveries")
+    channel = models.ForeignKey(Channel, on_delete=models.SET_NULL, null=True, related_name="deliveries")
+    channel_name = models.CharField(max_length=80)
+    within = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="parts")
+    key = models.CharField(max_length=32, unique=True, help_text="the same at each try, so a receiver can tell repeats")
+    state = models.CharField(max_length=12, choices=State, default=State.WAITING)
+    due_at = models.DateTimeField(null=True, help_text="not tried before")
+    attempts = models.PositiveSmallIntegerField(default=0)
+    token = models.CharField(max_length=32, blank=True, default="")
+    lease_until = models.DateTimeField(null=True)
+    error = models.CharField(max_length=300, blank=True, default="")
+    created_at = models.DateTimeField()
+    tried_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["notice", "channel"], name="notice_delivery_once")]
+        indexes = [models.Index(fields=["state", "due_at"], name="notice_delivery_due")]
+
+    def __str__(self) -> str:
+        return f"{self.notice} to {self.channel_name}: {self.state}"

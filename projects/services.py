@@ -4,9 +4,7 @@ import json
 import secrets
 from collections.abc import Mapping
 from decimal import Decimal
-from ipaddress import ip_address
 from typing import Any
-from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
@@ -20,7 +18,9 @@ from agentopt.lib import patterns
 from agentopt.lib.errors import Conflict, Invalid
 from agentopt.lib.money import nanousd
 from projects import audit, modes, values
+from projects.destinations import checked_address
 from projects.models import Connection, Goal, Membership, Privacy, Project, Role, User
+from projects.notifications import addresses
 
 OVERRIDES = {
     "retention_days": (1, 36_500),
@@ -271,40 +271,6 @@ def _is_header(name: str) -> bool:
     return 0 < len(name) <= 60 and name.isascii() and name.replace("-", "").isalnum()
 
 
-def checked_address(text: str, *, field: str) -> str:
-    """Return an address as it is stored.
-
-    Only its shape and literal addresses are looked at: names are resolved, and refused, when a call is made.
-
-    Raises:
-        Invalid: `fields` names the field.
-    """
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname or any(c.isspace() for c in text) or len(text) > 490:
-        raise Invalid("That is no address.", fields={field: "Expected something like https://gateway.example.com/v1."})
-    if parts.username or parts.password or parts.query or parts.fragment:
-        raise Invalid(
-            "The address has too much in it.", fields={field: "Expected no password, question mark or # in it."}
-        )
-    if not settings.ALLOW_PRIVATE_ADDRESSES and _is_private(parts.hostname):
-        raise Invalid(
-            "Addresses inside this network are refused.",
-            fields={field: "A private address. ALLOW_PRIVATE_ADDRESSES=true in the settings allows it."},
-        )
-    return text.rstrip("/") if parts.path.strip("/") else f"{text.rstrip('/')}/v1"
-
-
-def _is_private(host: str) -> bool:
-    from agentopt.lib import http  # brings httpx, which pages do not need
-
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return not http.is_public(str(ip_address(host)))
-    except ValueError:
-        return False
-
-
 def effective(project: Project) -> values.Effective:
     """The settings in force: the project's own where given, else the instance's."""
 
@@ -366,6 +332,7 @@ def remove_member(membership: Membership, *, by: User | None) -> None:
         audit.record(
             membership.project, by, "member.remove", membership.user.email, before={"role": membership.role}
         )  # fmt: skip
+        addresses.leave(membership.project, membership.user.email, by=by)
 
 
 def _refuse_last_owner(membership: Membership) -> None:

@@ -24,6 +24,7 @@ PURE = """
     evaluation/ranking.py evaluation/traffic.py evaluation/learning.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
+    projects/notifications/kinds.py projects/notifications/quiet.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
     agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
     agentopt/lib/patterns.py

@@ -81,6 +81,13 @@ def clock(value: object) -> str:
 
 
 @register.filter
+def plain_moment(value: object) -> str:
+    """A moment in UTC as plain text, for letters: 2026-11-22 08:24 UTC."""
+    found = _moment(value)
+    return DASH if found is None else f"{found.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+@register.filter
 def ago(value: object) -> str:
     """Relative below a day, with the absolute as title; absolute beyond."""
     found = _moment(value)
