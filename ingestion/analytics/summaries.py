@@ -13,6 +13,7 @@ from ingestion import rollups, sketches
 from ingestion.analytics import hourly, rows
 from ingestion.analytics.engine import iso
 from ingestion.analytics.sources import text
+from ingestion.grouped import Grouped
 from ingestion.models import LogRecord, LogRecordQuerySet
 from ingestion.values import TIME_FLAG
 from projects.models import Project
@@ -140,22 +141,21 @@ def summary(project: Project, since: datetime | None = None, until: datetime | N
 
 
 def _from_hours(project: Project, since: datetime | None, until: datetime | None) -> Summary:
-    total = _hourly(project, since, until, ())
-    by_model = sorted(
-        _hourly(project, since, until, ("model",)), key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key)
-    )
+    sides = ((), ("model",), ("day",))
+    groupings = [*sides, *((*side, "status") for side in sides)]
+    found = rollups.read_each(project, since, until, groupings=groupings, sketches=["latency"])
+    total, by_model, by_day = (_hourly(found[place], found[place + len(sides)]) for place in range(len(sides)))
     ends = rows.within(project, since, until).order_by("occurred_at").values_list("occurred_at", flat=True)
-    whole = rollups.read(project, since, until)
-    priced, able = sum(whole.own_price), sum(whole.replayable)
-    one = total[0]
+    priced, able = sum(found[0].own_price), sum(found[0].replayable)
+    one = total[0] if total else Slice("", 0, None, 0, None, 0, None, 0, None, None, 0, None, None, 0)
     return Summary(
         since=since,
         until=until,
         first_at=ends.first(),
         last_at=ends.last(),
         total=one,
-        by_model=tuple(by_model),
-        by_day=tuple(_hourly(project, since, until, ("day",))),
+        by_model=tuple(sorted(by_model, key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key))),
+        by_day=tuple(by_day),
         coverage={
             "calls": one.calls,
             "without_our_price": one.calls - priced,
@@ -170,10 +170,8 @@ def _from_hours(project: Project, since: datetime | None, until: datetime | None
     )
 
 
-def _hourly(project: Project, since: datetime | None, until: datetime | None, groups: Sequence[str]) -> list[Slice]:
-    found = rollups.read(project, since, until, groups=groups, sketches=["latency"])
+def _hourly(found: Grouped, with_status: Grouped) -> list[Slice]:
     by_status: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
-    with_status = rollups.read(project, since, until, groups=(*groups, "status"))
     for key, n in zip(with_status.keys, with_status.calls, strict=True):
         by_status[key[:-1]][key[-1]] += n
     columns = zip(
@@ -182,9 +180,7 @@ def _hourly(project: Project, since: datetime | None, until: datetime | None, gr
         found.total("output_tokens"), found.known("input_tokens", "output_tokens"), found.known("latency"),
         found.sketch("latency"), found.extremes("latency"), strict=True,
     )  # fmt: skip
-    out = [_hourly_slice(*row, status=by_status[row[0]]) for row in columns]
-    nothing = Slice("", 0, None, 0, None, 0, None, 0, None, None, 0, None, None, 0)
-    return sorted(out, key=lambda one: one.key) or ([] if groups else [nothing])
+    return sorted((_hourly_slice(*row, status=by_status[row[0]]) for row in columns), key=lambda one: one.key)
 
 
 def _hourly_slice(*row: Any, status: Mapping[str, int]) -> Slice:

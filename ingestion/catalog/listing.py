@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
 
 from django.db.models import Q
 
@@ -99,8 +100,12 @@ def missing(project: Project, models: Iterable[str] | None = None) -> list[Missi
 
 def retirements(project: Project, models: Sequence[str], *, today: date) -> list[Retirement]:
     """Which of the models that serve calls have an end: the first one's whenever it is, the others' if it is near."""
+    ending = offers.visible(project).filter(Q(model__in=models) | Q(name__in=models), retires_on__isnull=False)
+    names = {*chain(*ending.values_list("model", "name"))}
     found = []
     for n, model in enumerate(models):
+        if model not in names:
+            continue
         calls = project.logs.filter(model=model).order_by("-occurred_at")
         # a host of the same model has dates of its own
         offer = offers.of_logs(project, calls.values_list("provider", flat=True).first() or "", model)
