@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, paging
 from projects.endpoints import ProjectView
 from projects.models import Role
-from recommendations import selectors, services
+from recommendations import bundles, selectors, services
 from recommendations.models import Recommendation
-from recommendations.serializers import AcknowledgeIn, DismissIn, PostponeIn, RecommendationOut
+from recommendations.serializers import AcknowledgeIn, BundleOut, DismissIn, PostponeIn, RecommendationOut
 
 
 class RecommendationsView(ProjectView):
@@ -54,6 +54,15 @@ class RecommendationView(ProjectView):
     @extend_schema(operation_id="get_recommendation", responses=RecommendationOut)
     def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
         return Response(RecommendationOut(get_object_or_404(self.project().recommendations, pk=pk)).data)
+
+
+class BundleView(ProjectView):
+    """All that a recommendation rests on as one document; `reproduce --bundle` recomputes it without a database."""
+
+    @extend_schema(operation_id="get_evidence_bundle", responses=BundleOut)
+    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+        rows = self.project().recommendations.select_related("basis")
+        return Response(bundles.make(get_object_or_404(rows, pk=pk)))
 
 
 class _DecisionView(ProjectView):
@@ -97,6 +106,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_BASE}/generate", GenerateView.as_view(), name="api-recommendation-generate"),
     path(f"{_BASE}/latest", LatestView.as_view(), name="api-recommendation-latest"),
     path(f"{_BASE}/<int:pk>", RecommendationView.as_view(), name="api-recommendation"),
+    path(f"{_BASE}/<int:pk>/bundle", BundleView.as_view(), name="api-recommendation-bundle"),
     path(f"{_BASE}/<int:pk>/acknowledge", AcknowledgeView.as_view(), name="api-recommendation-acknowledge"),
     path(f"{_BASE}/<int:pk>/dismiss", DismissView.as_view(), name="api-recommendation-dismiss"),
     path(f"{_BASE}/<int:pk>/postpone", PostponeView.as_view(), name="api-recommendation-postpone"),

@@ -1,16 +1,21 @@
-"""Stored rows to the evidence of a recommendation: every number that is shown, and nothing that is not in a row."""
+"""What went into a decision to the evidence of its outcome: every number that is shown. Pure.
 
+`document` takes what `recommendations.inputs` read from rows, or what a bundle carries: the same inputs give the same
+document, so that anyone can recompute it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from django.db.models import Count, Q, Sum
 
 from agentopt.lib import money
-from evaluation import comparison
+from evaluation import measurements
 from evaluation.judges import panel
-from evaluation.models import Candidate, Evaluation, Replay, Verdict
-from evaluation.statistics import intervals, sensitivity
-from evaluation.statistics.decision import Condition, Finding, Look, Outcome, Policy, Samples
+from evaluation.measurements import Measurements, Table
+from evaluation.statistics import decision, intervals, sensitivity
+from evaluation.statistics.decision import Condition, Finding, Look, Outcome, Policy, Samples, Wanted
 from evaluation.statistics.evidence import mean_interval
 from recommendations import savings
 
@@ -18,59 +23,87 @@ SCHEMA = 1
 SAME = 0.005  # differences of quality below it are called the same
 WORST = 5
 Document = dict[str, Any]
+Inputs = Mapping[str, Any]
 
 
-def gather(evaluation: Evaluation) -> Document:
-    """The evidence of a finished evaluation as one JSON document; the same rows give the same document.
+class Undecided(ValueError):
+    """The inputs do not hold what an outcome needs."""
+
+
+@dataclass(frozen=True)
+class _Case:
+    """Inputs, as far as they are read, and what the decision says of them."""
+
+    inputs: Inputs
+    measured: Measurements
+    table: Table
+    policy: Policy
+    outcome: Outcome
+
+    @property
+    def samples(self) -> Samples:
+        return self.table.samples
+
+    @property
+    def arms(self) -> Sequence[Inputs]:
+        """The model in production and the candidates, in the order of their columns."""
+        arms: Sequence[Inputs] = self.inputs["arms"]
+        return arms
+
+    @property
+    def judges(self) -> tuple[str, ...]:
+        """The judge models in the order of `Samples.scores_by_judge`."""
+        return panel.models(self.measured.chairs)
+
+
+def document(inputs: Inputs) -> Document:
+    """The evidence of a finished evaluation as one JSON document.
 
     Numbers are floats in [0, 1], US dollars or seconds, None where not known; names are gateway names.
+
+    Raises:
+        Undecided: prompts are lacking.
+        KeyError, TypeError, ValueError: the inputs are not of the form that `inputs.read` gives.
     """
-    policy = Policy.from_json(evaluation.policy)
-    outcome = comparison.recompute(evaluation)
-    # beyond the rows that were reached only the baseline has values, and not of a fair sample: its logged failures
-    table = comparison.read(evaluation, rows=outcome.prompts)
-    samples = table.samples
-    arms = list(evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position"))
+    case = _decided(inputs)
+    outcome, policy = case.outcome, case.policy
     leader = outcome.findings[outcome.leader - 1] if outcome.leader else None
     look = leader.look if leader else None
     return {
         "schema": SCHEMA,
-        "question": _question(evaluation, policy, baseline=arms[0]),
-        "outcome": _outcome(outcome, policy, arms),
+        "question": {**inputs["question"], "least_prompts": policy.least_prompts, "least_units": policy.least_units},
+        "outcome": _outcome(outcome, policy, case.arms),
         "checks": [_check(condition) for condition in look.conditions] if look else [],
         "estimates": _estimates(look),
         "looks": _looks(outcome),
-        "candidates": [_baseline(samples, arms[0]), *(_candidate(samples, outcome, arm) for arm in arms[1:])],
-        "pruned": _pruned(evaluation),
-        "saving": _saving(evaluation, samples, policy, column=outcome.leader),
-        "judges": _judges(evaluation, samples, column=outcome.leader),
-        "coverage": evaluation.population,
-        "spend": _spend(evaluation),
-        "left_out": _left_out(samples, policy),
-        "next_step": _next_step(evaluation, outcome, policy),
-        "changes": _changes(evaluation, outcome, policy, table),
-        **_cases(evaluation, samples, column=outcome.leader),
+        "candidates": [
+            _baseline(case.samples, case.arms[0]),
+            *(_candidate(case, column) for column in range(1, len(case.arms))),
+        ],
+        "pruned": inputs["pruned"],
+        "saving": _saving(case),
+        "judges": _judges(case),
+        "coverage": inputs["coverage"],
+        "spend": inputs["spend"],
+        "left_out": _left_out(case.samples, policy),
+        "next_step": _next_step(case),
+        "changes": _changes(case),
+        **_cases(case),
     }
 
 
-def _question(evaluation: Evaluation, policy: Policy, *, baseline: Candidate) -> Document:
-    return {
-        "agent": evaluation.project.name,
-        "evaluation": evaluation.number,
-        "baseline": baseline.offer.name,
-        "since": evaluation.window_since.isoformat() if evaluation.window_since else None,
-        "until": evaluation.window_until.isoformat(),
-        "goal_version": evaluation.goal.version,
-        "seed": evaluation.seed,
-        "limit": evaluation.limit,
-        "least_prompts": policy.least_prompts,
-        "least_units": policy.least_units,
-    }
+def _decided(inputs: Inputs) -> _Case:
+    found, policy = Measurements.from_json(inputs["measurements"]), Policy.from_json(inputs["policy"])
+    table = measurements.table(found)
+    said = decision.step(table.samples, policy, measured=table.measured, total=inputs["total"])
+    if isinstance(said, Wanted):
+        raise Undecided(f"measurements: {said.rows} prompts are needed for an outcome, and not all are there")
+    return _Case(inputs, found, table, policy, said)
 
 
-def _outcome(outcome: Outcome, policy: Policy, arms: list[Candidate]) -> Document:
+def _outcome(outcome: Outcome, policy: Policy, arms: Sequence[Inputs]) -> Document:
     def name(column: int | None) -> str | None:
-        return None if column is None else arms[column].offer.name
+        return None if column is None else str(arms[column]["name"])
 
     look = outcome.findings[outcome.leader - 1].look if outcome.leader else None
     return {
@@ -168,25 +201,24 @@ def _arm(samples: Samples, column: int) -> Document:
     return found
 
 
-def _baseline(samples: Samples, arm: Candidate) -> Document:
-    return {"name": arm.offer.name, "provider": arm.offer.provider, "state": "baseline", **_arm(samples, 0)} | {
+def _baseline(samples: Samples, arm: Inputs) -> Document:
+    return {"name": arm["name"], "provider": arm["provider"], "state": "baseline", **_arm(samples, 0)} | {
         "prompts": int(np.isfinite(samples.guards["quality"][:, 0]).sum()),
         "chance": None,
         "difference": None,
     }
 
 
-def _candidate(samples: Samples, outcome: Outcome, arm: Candidate) -> Document:
-    assert arm.position is not None  # noqa: S101
-    finding: Finding = outcome.findings[arm.position - 1]
+def _candidate(case: _Case, column: int) -> Document:
+    finding: Finding = case.outcome.findings[column - 1]
     quality = next((c for c in finding.look.conditions if c.metric == "quality"), None) if finding.look else None
     return {
-        "name": arm.offer.name,
-        "provider": arm.offer.provider,
+        "name": case.arms[column]["name"],
+        "provider": case.arms[column]["provider"],
         "state": finding.state,
         "code": finding.code,
-        **_arm(samples, arm.position),
-        "prompts": int(np.isfinite(samples.guards["quality"][:, arm.position]).sum()),
+        **_arm(case.samples, column),
+        "prompts": int(np.isfinite(case.samples.guards["quality"][:, column]).sum()),
         "chance": finding.look.chance if finding.look else None,
         "difference": None
         if quality is None
@@ -194,20 +226,16 @@ def _candidate(samples: Samples, outcome: Outcome, arm: Candidate) -> Document:
     }
 
 
-def _pruned(evaluation: Evaluation) -> list[Document]:
-    rows = evaluation.candidates.filter(position__isnull=True).select_related("offer").order_by("offer__name")
-    return [{"name": row.offer.name, "reasons": row.reasons} for row in rows]
-
-
 # ------------------------------------------------------------------------------------------------ money
-def _saving(evaluation: Evaluation, samples: Samples, policy: Policy, *, column: int | None) -> Document:
+def _saving(case: _Case) -> Document:
     """A month at the volume of the window, from the mean difference of cost per call."""
+    column, samples = case.outcome.leader, case.samples
     if column is None or samples.cost_usd is None:
         return {"unknown": "cost_unknown"}
     now, then = samples.cost_usd[:, 0], samples.cost_usd[:, column]
     both = np.isfinite(now) & np.isfinite(then)
-    found = mean_interval(np.where(both, now - then, np.nan), samples.unit, policy)
-    calls, days = evaluation.population.get("calls"), evaluation.population.get("days")
+    found = mean_interval(np.where(both, now - then, np.nan), samples.unit, case.policy)
+    calls, days = case.inputs["coverage"].get("calls"), case.inputs["coverage"].get("days")
     if found is None or not calls or not days:
         return {"unknown": "cost_unknown" if found is None else "volume_unknown"}
     promised = savings.promised(
@@ -227,70 +255,25 @@ def _saving(evaluation: Evaluation, samples: Samples, policy: Policy, *, column:
     }
 
 
-def _spend(evaluation: Evaluation) -> Document:
-    replays = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
-    verdicts = Verdict.objects.filter(replay__sample__evaluation=evaluation)
-    paid = [rows.aggregate(paid=Sum("paid_nanousd"))["paid"] or 0 for rows in (replays, verdicts)]
-    return {
-        "replays_usd": float(money.usd(paid[0]) or 0),
-        "judges_usd": float(money.usd(paid[1]) or 0),
-        "cap_usd": float(money.usd(evaluation.cap_nanousd) or 0),
-        "answers": replays.count(),
-        "answers_reused": replays.filter(source=Replay.Source.CACHED).count(),
-        "verdicts": verdicts.count(),
-        "verdicts_reused": verdicts.filter(source=Verdict.Source.CACHED).count(),
-    }
-
-
-def prices(evaluation: Evaluation) -> list[Document]:
-    """The prices in force when the evaluation was opened, of every arm."""
-    found = []
-    for arm in evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position"):
-        price = arm.offer.prices.filter(valid_from__lte=evaluation.created_at.date()).order_by("-valid_from").first()
-        if price is not None:
-            found.append(
-                {
-                    "model": arm.offer.name,
-                    "valid_from": price.valid_from.isoformat(),
-                    "input_nanousd_per_million": price.input_nanousd,
-                    "output_nanousd_per_million": price.output_nanousd,
-                    "source": price.source,
-                }
-            )
-    return found
-
-
 # ------------------------------------------------------------------------------------------------ judges and gaps
-def _judges(evaluation: Evaluation, samples: Samples, *, column: int | None) -> Document:
-    counts = Verdict.objects.filter(replay__sample__evaluation=evaluation).aggregate(
-        scored=Count("pk", filter=Q(score__isnull=False)), unscored=Count("pk", filter=Q(score__isnull=True))
-    )
+def _judges(case: _Case) -> Document:
+    seats = sorted(case.inputs["seats"], key=lambda seat: (seat["model"], seat["rubric"]))
     members = [
-        {
-            "rubric": seat.judge.rubric,
-            "model": seat.judge.model,
-            "version": seat.version.text_hash[:12],
-            "exact": seat.judge.exact,
-        }
-        for seat in evaluation.seats.select_related("judge", "version").order_by("judge__model", "judge__rubric")
+        {**{name: seat[name] for name in ("rubric", "model", "exact")}, "version": seat["version"][:12]}
+        for seat in seats
     ]
-    families = sorted({seat.judge.family for seat in evaluation.seats.select_related("judge") if seat.judge.family})
-    found: Document = {"panel": members, "families": families, **counts, "disagreement": None, "alone": {}}
-    by = samples.scores_by_judge
+    families = sorted({seat["family"] for seat in seats if seat["family"]})
+    found: Document = {"panel": members, "families": families, **case.inputs["verdicts"]}
+    found |= {"disagreement": None, "alone": {}}
+    by, column = case.samples.scores_by_judge, case.outcome.leader
     if by is None or column is None:
         return found
     whole = by[np.isfinite(by[:, [0, column]]).all((1, 2))][:, [0, column]]
     if whole.shape[0]:
         found["disagreement"] = float((whole.max(2) - whole.min(2)).mean(0).max())
         alone = (whole[:, 1] - whole[:, 0]).mean(0)
-        found["alone"] = {model: float(value) for model, value in zip(_judge_models(evaluation), alone, strict=True)}
+        found["alone"] = {model: float(value) for model, value in zip(case.judges, alone, strict=True)}
     return found
-
-
-def _judge_models(evaluation: Evaluation) -> tuple[str, ...]:
-    """The judge models in the order of `Samples.scores_by_judge`."""
-    seats = evaluation.seats.select_related("judge")
-    return panel.models([panel.Chair(s.pk, s.judge.rubric, s.judge.model, exact=s.judge.exact) for s in seats])
 
 
 def _left_out(samples: Samples, policy: Policy) -> list[str]:
@@ -309,49 +292,49 @@ def _left_out(samples: Samples, policy: Policy) -> list[str]:
     return out
 
 
-def _next_step(evaluation: Evaluation, outcome: Outcome, policy: Policy) -> Document | None:
+def _next_step(case: _Case) -> Document | None:
     """The cheapest step that could settle an outcome that is no recommendation."""
+    outcome, coverage = case.outcome, case.inputs["coverage"]
     if outcome.recommended is not None:
         return None
-    replayable = evaluation.population.get("replayable", 0)
     if outcome.code == "too_few_prompts":
-        return {"code": "more_logs", "missing": max(0, policy.least_prompts - replayable)}
+        return {"code": "more_logs", "missing": max(0, case.policy.least_prompts - coverage.get("replayable", 0))}
     if outcome.code == "too_few_conversations":
-        conversations = evaluation.population.get("conversations", 0)
-        return {"code": "more_conversations", "missing": max(1, policy.least_units - conversations)}
+        return {
+            "code": "more_conversations",
+            "missing": max(1, case.policy.least_units - coverage.get("conversations", 0)),
+        }
     fixed = {
         "no_candidate": "more_candidates",
         "too_many_unscored": "mend_judges",
         "judges_disagree": "another_judge",
         "no_candidate_likely": "nothing",
     }
-    if outcome.code in fixed:
-        return {"code": fixed[outcome.code]}
-    return _more_prompts(evaluation, outcome, policy)
+    return {"code": fixed[outcome.code]} if outcome.code in fixed else _more_prompts(case)
 
 
-def _more_prompts(evaluation: Evaluation, outcome: Outcome, policy: Policy) -> Document:
+def _more_prompts(case: _Case) -> Document:
     """The error of this run is spent, so more prompts mean a new run on fresh ones (decision.md 4.7)."""
-    needed = sensitivity.prompts_for_leader(outcome, policy, repeats=1)
+    needed = sensitivity.prompts_for_leader(case.outcome, case.policy, repeats=1)
     if needed is None:
         return {"code": "nothing"}
-    return {"code": "more_prompts", "prompts": needed, "cost_usd": _cost_of(needed, evaluation, outcome)}
+    return {"code": "more_prompts", "prompts": needed, "cost_usd": _cost_of(case, needed)}
 
 
-def _changes(evaluation: Evaluation, outcome: Outcome, policy: Policy, table: comparison.Table) -> list[Document]:
+def _changes(case: _Case) -> list[Document]:
     """The outcome with one thing changed at a time, each decided again on the same rows."""
-    if outcome.leader is None:
+    if case.outcome.leader is None:
         return []
-    total = min(evaluation.limit, evaluation.samples.count())
-    found = sensitivity.what_changes(table.samples, policy, outcome, total=total, measured=table.measured)
-    judges = _judge_models(evaluation)
+    found = sensitivity.what_changes(
+        case.samples, case.policy, case.outcome, total=case.inputs["total"], measured=case.table.measured
+    )
     return [
         {
             "name": change.name,
-            "value": judges[int(change.value)]
+            "value": case.judges[int(change.value)]
             if change.name == "without_judge" and change.value is not None
             else change.value,
-            "recommended": None if change.recommended is None else table.columns[change.recommended].offer.name,
+            "recommended": None if change.recommended is None else case.arms[change.recommended]["name"],
             "confidence": change.confidence,
             "code": change.code,
         }
@@ -359,35 +342,29 @@ def _changes(evaluation: Evaluation, outcome: Outcome, policy: Policy, table: co
     ]
 
 
-def _cost_of(prompts: int, evaluation: Evaluation, outcome: Outcome) -> float | None:
+def _cost_of(case: _Case, prompts: int) -> float | None:
     """What so many more prompts would cost, at the mean of the leader's answers and their verdicts; None: unknown."""
-    answers = Replay.objects.filter(sample__evaluation=evaluation, candidate__position__in=[0, outcome.leader])
-    mine = answers.filter(candidate__position=outcome.leader)
-    if mine.filter(cost_nanousd__isnull=True).exists() or not mine.exists():
+    mine, base = case.arms[case.outcome.leader or 0], case.arms[0]
+    known = (mine["cost_nanousd"], mine["verdicts_nanousd"], base["verdicts_nanousd"])
+    if None in known or not mine["answers"]:
         return None
-    verdicts = Verdict.objects.filter(replay__in=answers)
-    if verdicts.filter(cost_nanousd__isnull=True).exists():
-        return None
-    each = (mine.aggregate(cost=Sum("cost_nanousd"))["cost"] or 0) + (
-        verdicts.aggregate(cost=Sum("cost_nanousd"))["cost"] or 0
-    )
-    return float(money.usd(round(prompts * each / mine.count())) or 0)
+    return float(money.usd(round(prompts * sum(known) / mine["answers"])) or 0)
 
 
-def _cases(evaluation: Evaluation, samples: Samples, *, column: int | None) -> Document:
+def _cases(case: _Case) -> Document:
     """How many cases got better and worse, and the largest drops."""
-    if column is None:
+    if case.outcome.leader is None:
         return {"worst": [], "better": 0, "same": 0, "worse": 0}
-    quality = samples.guards["quality"]
-    difference = quality[:, column] - quality[:, 0]
+    quality = case.samples.guards["quality"]
+    now, then = quality[:, 0], quality[:, case.outcome.leader]
+    difference = then - now
     order = [int(i) for i in np.argsort(difference, kind="stable") if difference[i] <= -SAME][:WORST]
-    rows = dict(evaluation.samples.filter(position__in=order).values_list("position", "record_id"))
     worst = [
         {
             "case": i,
-            "record": rows[i],
-            "was": float(quality[i, 0]),
-            "now": float(quality[i, column]),
+            "record": case.measured.lines[i].record,
+            "was": float(now[i]),
+            "now": float(then[i]),
             "drop": float(difference[i]),
         }
         for i in order

@@ -43,6 +43,20 @@ class Recommendation(models.Model):
         return reverse("recommendations:detail", args=[self.project.slug, self.pk])
 
 
+class Basis(models.Model):
+    """What a recommendation was computed from: policy, prompts in order, every score, cost and price. Immutable.
+
+    A row of its own, since lists of recommendations need none of it.
+    """
+
+    recommendation = models.OneToOneField(Recommendation, on_delete=models.CASCADE, related_name="basis")
+    inputs = models.JSONField(help_text="as recommendations.inputs reads them; no prompt, no answer")
+    inputs_hash = models.CharField(max_length=64)
+
+    def __str__(self) -> str:
+        return f"basis of {self.recommendation}"
+
+
 class Decision(models.Model):
     """What a person did with a recommendation; the newest one counts."""
 

@@ -56,6 +56,20 @@ class RecommendationOut(s.Serializer[Any]):
         return selectors.as_json(instance)
 
 
+class BundleOut(s.Serializer[Any]):
+    """Inputs of a decision, the evidence that follows from them, and what computed it; `schema` says its form."""
+
+    format = s.CharField(help_text="agentopt-evidence")
+    version = s.IntegerField()
+    schema = s.DictField(help_text="JSON schema of this document")
+    recommendation = s.DictField()
+    provenance = s.DictField(help_text="versions of code and libraries, hash of the engine")
+    inputs = s.DictField(help_text="policy, prompts in order, scores by judge, costs, dated prices; no prompt's text")
+    inputs_hash = s.CharField()
+    evidence = s.DictField()
+    evidence_hash = s.CharField()
+
+
 class AcknowledgeIn(s.Serializer[Any]):
     """An optional note."""
 

@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern] = [
     path("p/<slug:slug>/recommendations/", views.listing, name="list"),
     path("p/<slug:slug>/recommendations/generate/", views.generate, name="generate"),
     path(_ONE, views.detail, name="detail"),
+    path(f"{_ONE}evidence.json", views.bundle, name="bundle"),
     path(f"{_ONE}acknowledge/", views.acknowledge, name="acknowledge"),
     path(f"{_ONE}postpone/", views.postpone, name="postpone"),
     path(f"{_ONE}dismiss/", views.dismiss, name="dismiss"),

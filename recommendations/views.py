@@ -16,7 +16,18 @@ from agentopt.lib.errors import Conflict, Invalid
 from ingestion import selectors as logs
 from projects import access
 from projects.models import Project, Role
-from recommendations import conditions, explain, overview_plots, plots, sections, selectors, services, transitions
+from recommendations import (
+    bundles,
+    conditions,
+    explain,
+    overview_plots,
+    plots,
+    reproduction,
+    sections,
+    selectors,
+    services,
+    transitions,
+)
 from recommendations import overview as overviews
 from recommendations.forms import AcknowledgeForm, DismissForm, PostponeForm
 from recommendations.models import Recommendation
@@ -146,6 +157,18 @@ def _forms(recommendation: Recommendation) -> dict[str, Form]:
         "postpone": PostponeForm(recommendation=recommendation, now=now),
         "dismiss": DismissForm(),
     }
+
+
+@login_required
+@require_safe
+def bundle(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """All that a recommendation rests on as one document, to be recomputed elsewhere."""
+    recommendation = _of(access.project_for(request.user, slug), pk)
+    return HttpResponse(
+        reproduction.canonical(bundles.make(recommendation)),
+        content_type="application/json",
+        headers={"Content-Disposition": f'attachment; filename="evidence-{recommendation.pk}.json"'},
+    )
 
 
 # ------------------------------------------------------------------------------------------------ what people do

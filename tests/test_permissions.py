@@ -89,6 +89,7 @@ GET    api-recommendations   project     in       in       in       hidden   sig
 POST   api-recommendation-generate project in     in       refused  hidden   sign-in  in
 GET    api-recommendation-latest project in       in       in       hidden   sign-in  in
 GET    api-recommendation    project,0   in       in       in       hidden   sign-in  in
+GET    api-recommendation-bundle project,0 in      in       in       hidden   sign-in  in
 POST   api-recommendation-acknowledge project,0 in in      refused  hidden   sign-in  in
 POST   api-recommendation-dismiss  project,0 in   in       refused  hidden   sign-in  in
 POST   api-recommendation-postpone project,0 in   in       refused  hidden   sign-in  in
@@ -166,6 +167,7 @@ GET    recommendations:glance project    in       in       in       hidden   sig
 GET    recommendations:list  project     in       in       in       hidden   sign-in  sign-in
 POST   recommendations:generate project  in       in       refused  hidden   sign-in  sign-in
 GET    recommendations:detail project,0  in       in       in       hidden   sign-in  sign-in
+GET    recommendations:bundle project,0  in       in       in       hidden   sign-in  sign-in
 POST   recommendations:acknowledge project,0 in   in       refused  hidden   sign-in  sign-in
 POST   recommendations:postpone project,0 in      in       refused  hidden   sign-in  sign-in
 POST   recommendations:dismiss project,0 in       in       refused  hidden   sign-in  sign-in

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from evaluation.models import Evaluation
 from projects.models import Project
-from recommendations import services
+from recommendations import reproduction, services
 from recommendations.models import Recommendation
 from tests.recommendations import examples
 
@@ -139,7 +139,7 @@ def store(
         confidence=evidence["outcome"]["confidence"],
         reasons=[{"code": evidence["outcome"]["code"], "text": "The deciding reason."}],
         evidence=deepcopy(evidence),
-        evidence_hash=services.fingerprint(evidence),
+        evidence_hash=reproduction.fingerprint(evidence),
         provenance={"agentopt": "0.1.0", "prices": []},
         simulated=simulated,
         created_at=made_at,

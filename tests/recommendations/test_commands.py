@@ -36,7 +36,8 @@ def test_reproduce_finds_the_same(finished: Evaluation) -> None:
 
     call_command("reproduce", str(made.pk), "--json", stdout=out)
 
-    assert json.loads(out.getvalue()) == {"recommendation": made.pk, "identical": True, "difference": None}
+    same = {"identical": True, "same_engine": True, "difference": None}
+    assert json.loads(out.getvalue()) == {"recommendation": made.pk, **same}
 
 
 def test_reproduce_exits_with_1_on_a_difference(finished: Evaluation) -> None:
@@ -48,7 +49,7 @@ def test_reproduce_exits_with_1_on_a_difference(finished: Evaluation) -> None:
         call_command("reproduce", str(made.pk), stderr=errors)
 
     assert ended.value.code == 1
-    assert "differs at evidence." in errors.getvalue()
+    assert "differs at inputs.measurements.lines[0]" in errors.getvalue()
 
 
 def test_reproduce_of_an_unknown_number_says_what_exists(db: None) -> None:

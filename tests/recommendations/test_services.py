@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection, transaction
 from django.utils import timezone
 
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation.models import Evaluation, Verdict
+from evaluation.models import Evaluation
 from projects.models import AuditEntry, User
 from recommendations import selectors, services
 from recommendations.models import Recommendation
@@ -42,24 +42,6 @@ def test_an_evaluation_that_still_runs_has_no_recommendation(finished: Evaluatio
 
     with pytest.raises(Conflict, match="no outcome yet"):
         services.recommend(finished, now=timezone.now())
-
-
-def test_a_recommendation_is_recomputed_from_rows_bit_for_bit(finished: Evaluation) -> None:
-    made = services.recommend(finished, now=timezone.now())
-    made.refresh_from_db()
-
-    assert services.reproduce(made) is None
-
-
-def test_a_changed_verdict_is_found_and_its_place_named(finished: Evaluation) -> None:
-    made = services.recommend(finished, now=timezone.now())
-    made.refresh_from_db()
-    Verdict.objects.filter(replay__candidate__position=1).update(score=0.0)
-
-    difference = services.reproduce(made)
-
-    assert difference is not None
-    assert difference.path.startswith("evidence.")
 
 
 def test_the_database_refuses_to_change_or_delete_a_recommendation(finished: Evaluation) -> None:
@@ -113,10 +95,3 @@ def test_it_cannot_be_postponed_beyond_its_expiry(finished: Evaluation, member: 
 
     with pytest.raises(Invalid):
         services.postpone(made, by=member, now=now, until=now + timedelta(days=31))
-
-
-def test_the_first_difference_is_found_in_order_of_names() -> None:
-    difference = services.first_difference({"b": [1, 2], "a": {"x": 1}}, {"b": [1, 3], "a": {"x": 1}})
-
-    assert difference is not None
-    assert (difference.path, difference.stored, difference.now) == ("evidence.b[1]", "2", "3")

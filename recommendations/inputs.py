@@ -1,0 +1,120 @@
+"""Stored rows to what went into a decision, as one JSON document: no prompt, no answer, but every score and cost."""
+
+from typing import Any
+
+from django.db.models import Count, Q, Sum
+
+from agentopt.lib import money
+from evaluation import comparison
+from evaluation.models import Candidate, Evaluation, Replay, Verdict
+
+SCHEMA = 1
+Inputs = dict[str, Any]
+
+
+def read(evaluation: Evaluation, *, agent: str | None = None) -> Inputs:
+    """Read what the decision of a finished evaluation rests on; the same rows give the same document.
+
+    Args:
+        agent: name of the project as it was then; absent: as it is now.
+    """
+    reached = (evaluation.outcome or {}).get("prompts", 0)
+    arms = comparison.columns_of(evaluation)
+    return {
+        "schema": SCHEMA,
+        "question": {
+            "agent": evaluation.project.name if agent is None else agent,
+            "evaluation": evaluation.number,
+            "baseline": arms[0].offer.name,
+            "since": evaluation.window_since.isoformat() if evaluation.window_since else None,
+            "until": evaluation.window_until.isoformat(),
+            "goal_version": evaluation.goal.version,
+            "seed": evaluation.seed,
+            "limit": evaluation.limit,
+        },
+        "policy": evaluation.policy,
+        "total": comparison.total_of(evaluation),
+        "arms": [_arm(evaluation, arm) for arm in arms],
+        "pruned": _pruned(evaluation),
+        "seats": _seats(evaluation),
+        "verdicts": _verdicts(evaluation).aggregate(
+            scored=Count("pk", filter=Q(score__isnull=False)), unscored=Count("pk", filter=Q(score__isnull=True))
+        ),
+        "coverage": evaluation.population,
+        "spend": _spend(evaluation),
+        "prices": prices(evaluation),
+        "samples": list(evaluation.samples.order_by("position").values_list("record_id", flat=True)),
+        # beyond the rows that were reached only the baseline has values, and not of a fair sample: its logged failures
+        "measurements": comparison.measured(evaluation, rows=reached).to_json(),
+    }
+
+
+def _arm(evaluation: Evaluation, arm: Candidate) -> Inputs:
+    """A model with what its calls and their verdicts cost in all; None: of one of them it is not known."""
+    replays = Replay.objects.filter(sample__evaluation=evaluation, candidate=arm)
+    answers = replays.aggregate(n=Count("pk"), priced=Count("cost_nanousd"), cost=Sum("cost_nanousd", default=0))
+    judged = _verdicts(evaluation).filter(replay__candidate=arm)
+    verdicts = judged.aggregate(n=Count("pk"), priced=Count("cost_nanousd"), cost=Sum("cost_nanousd", default=0))
+    return {
+        "name": arm.offer.name,
+        "provider": arm.offer.provider,
+        "answers": answers["n"],
+        "cost_nanousd": answers["cost"] if answers["priced"] == answers["n"] else None,
+        "verdicts_nanousd": verdicts["cost"] if verdicts["priced"] == verdicts["n"] else None,
+    }
+
+
+def _pruned(evaluation: Evaluation) -> list[Inputs]:
+    rows = evaluation.candidates.filter(position__isnull=True).select_related("offer").order_by("offer__name")
+    return [{"name": row.offer.name, "reasons": row.reasons} for row in rows]
+
+
+def _seats(evaluation: Evaluation) -> list[Inputs]:
+    return [
+        {
+            "rubric": seat.judge.rubric,
+            "model": seat.judge.model,
+            "family": seat.judge.family,
+            "version": seat.version.text_hash,
+            "exact": seat.judge.exact,
+            "repeats": seat.repeats,
+        }
+        for seat in evaluation.seats.select_related("judge", "version").order_by("pk")
+    ]
+
+
+def _spend(evaluation: Evaluation) -> Inputs:
+    replays = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
+    verdicts = _verdicts(evaluation)
+    paid = [rows.aggregate(paid=Sum("paid_nanousd"))["paid"] or 0 for rows in (replays, verdicts)]
+    return {
+        "replays_usd": float(money.usd(paid[0]) or 0),
+        "judges_usd": float(money.usd(paid[1]) or 0),
+        "cap_usd": float(money.usd(evaluation.cap_nanousd) or 0),
+        "answers": replays.count(),
+        "answers_reused": replays.filter(source=Replay.Source.CACHED).count(),
+        "verdicts": verdicts.count(),
+        "verdicts_reused": verdicts.filter(source=Verdict.Source.CACHED).count(),
+    }
+
+
+def prices(evaluation: Evaluation) -> list[Inputs]:
+    """The prices in force when the evaluation was opened, of every arm."""
+    found = []
+    for arm in comparison.columns_of(evaluation):
+        price = arm.offer.prices.filter(valid_from__lte=evaluation.created_at.date()).order_by("-valid_from").first()
+        if price is not None:
+            found.append(
+                {
+                    "model": arm.offer.name,
+                    "valid_from": price.valid_from.isoformat(),
+                    "input_nanousd_per_million": price.input_nanousd,
+                    "output_nanousd_per_million": price.output_nanousd,
+                    "source": price.source,
+                }
+            )
+    return found
+
+
+def _verdicts(evaluation: Evaluation) -> Any:
+    return Verdict.objects.filter(replay__sample__evaluation=evaluation)
