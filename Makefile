@@ -41,6 +41,7 @@ fmt: .venv/installed ## write what `check` would complain about, where a tool ca
 
 bench: .venv/installed ## every figure we claim, with machine and versions
 	@$(BIN)/python -m benchmarks.decide --json
+	@$(BIN)/python -m benchmarks.decision --json
 	@$(BIN)/python -m benchmarks.wire --json
 	@$(BIN)/python -m benchmarks.replay --json
 	@$(BIN)/python -m benchmarks.analytics --rows 1000000 --json
