@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
+from django.db.models import Q
 
 from agentopt.lib.errors import Conflict
-from evaluation import judging, ledger, measurements
+from evaluation import ledger, measurements, scores
 from evaluation.judges import panel
 from evaluation.measurements import Cell, Line, Measurements, Table
-from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Seat, Verdict
+from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Seat
 from evaluation.statistics import decision, use_cases
 from evaluation.statistics import outcome as outcomes
 from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted
@@ -24,7 +25,6 @@ STATES = {
     "dropped_at_ranking": Candidate.State.DROPPED_AT_RANKING,
     "not_reached": Candidate.State.NOT_REACHED,
 }
-_Scores = Mapping[int, Mapping[int, Sequence[float | None]]]  # by replay, then by seat
 
 
 # ------------------------------------------------------------------------------------------------ rows to values
@@ -76,7 +76,7 @@ def measured(evaluation: Evaluation, *, rows: int | None = None) -> Measurements
             "pk", "record_id", "record__trace_id", "use_case", named=True
         )[:rows]
     )
-    seats = list(evaluation.seats.select_related("judge").order_by("pk"))
+    seats = scores.seats_of(evaluation)
     first, again = _cells(evaluation, columns, seats)
     units = _numbered([sample.record__trace_id for sample in samples])
     return Measurements(
@@ -113,12 +113,12 @@ def _cells(
 ) -> tuple[dict[tuple[int, int], Cell], dict[int, Cell]]:
     """Return the calls by (sample, candidate), and the baseline's second ones, which were made, by sample."""
     rows = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=columns, again=False)
-    scores = _scores(evaluation, seats)
+    judged = scores.read(evaluation, seats, only=Q(replay__repetition=0))
     first: dict[tuple[int, int], Cell] = {}
     again: dict[int, Cell] = {}
     wanted = ("sample_id", "candidate_id", "repetition", "pk", "status", "refused", "cost_nanousd", "latency_us")
     for row in rows.values_list(*wanted, named=True):
-        own = scores.get(row.pk, {})
+        own = judged.get(row.pk, {})
         cell = Cell(
             row.status, row.refused, row.cost_nanousd, row.latency_us, tuple(tuple(own.get(s.pk, ())) for s in seats)
         )
@@ -127,21 +127,6 @@ def _cells(
         elif row.repetition == 1 and row.candidate_id == columns[0].pk:
             again[row.sample_id] = cell
     return first, again
-
-
-def _scores(evaluation: Evaluation, seats: Sequence[Seat]) -> _Scores:
-    """Return settled scores by replay and seat; one that will be asked for again is not there yet."""
-    by_judge = {(seat.judge_id, seat.version_id): seat.pk for seat in seats}
-    rows = Verdict.objects.filter(judging.SETTLED, replay__sample__evaluation=evaluation, replay__repetition=0)
-    found: dict[int, dict[int, list[float | None]]] = {}
-    # in the order of repetitions: a mean of floats depends on it
-    for replay, judge, version, score in rows.order_by("replay_id", "judge_id", "repetition").values_list(
-        "replay_id", "judge_id", "version_id", "score"
-    ):
-        seat = by_judge.get((judge, version))
-        if seat is not None:
-            found.setdefault(replay, {}).setdefault(seat, []).append(score)
-    return found
 
 
 # ------------------------------------------------------------------------------------------------ outcome to rows

@@ -21,7 +21,6 @@ from evaluation.statistics.fixed_point import Array
 ANSWERED, FAILED, MISSING = "answered", "failed", "missing"
 LATENCY_LIMIT, COST_LIMIT = "latency_p95_s", "cost_per_call_usd"
 _MICRO = 1_000_000
-_UNASKED = panel.PanelScore(None, None, ())
 
 
 @dataclass(frozen=True)
@@ -195,11 +194,10 @@ class _Arrays:
         return np.array(known, float).reshape(-1, self.found.columns)
 
     def _cell(self, cell: Cell | None) -> panel.PanelScore:
-        if cell is None or cell.status == MISSING:
-            return _UNASKED
-        if cell.status == FAILED:
-            return panel.PanelScore(0.0, 1.0, (0.0,) * len(panel.models(self.found.chairs)))
-        return panel.score(self.found.chairs, dict(enumerate(cell.scores)))
+        if cell is None:
+            return panel.UNASKED
+        own = dict(enumerate(cell.scores))
+        return panel.of_call(self.found.chairs, own, failed=cell.status == FAILED, missing=cell.status == MISSING)
 
     def _cost(self) -> Array:
         lines = self.found.lines

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from evaluation import views
+from evaluation import case_views, views
 
 app_name = "evaluation"
 _PROJECT = "p/<slug:slug>/evaluations"
@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/pause/", views.pause, name="pause"),
     path(f"{_PROJECT}/<int:number>/resume/", views.resume, name="resume"),
     path(f"{_PROJECT}/<int:number>/retry/", views.retry, name="retry"),
+    path(f"{_PROJECT}/<int:number>/cases/", case_views.listing, name="cases"),
+    path(f"{_PROJECT}/<int:number>/cases/<int:position>/", case_views.detail, name="case"),
     path(f"{_PROJECT}/<int:number>/costs/", views.costs, name="costs"),
     path(f"{_PROJECT}/<int:number>/coverage/", views.coverage, name="coverage"),
     path(f"{_PROJECT}/<int:number>/activity/", views.activity, name="activity"),

@@ -190,6 +190,7 @@
     if (e.key === "g") { prefix = "g"; setTimeout(() => { prefix = ""; }, 900); }
     if (e.key === "/") { const s = document.querySelector("[data-search]"); if (s) { e.preventDefault(); s.focus(); } }
     if (e.key === "?") document.getElementById("keys")?.showModal();
+    if (e.key === "[" || e.key === "]") document.querySelector(`main a[rel="${e.key === "[" ? "prev" : "next"}"]`)?.click();
     if (e.key === "j" || e.key === "k") {
       const rows = [...document.querySelectorAll("a.rowlink")]; if (!rows.length) return;
       const at = rows.indexOf(document.activeElement) + (e.key === "j" ? 1 : -1);

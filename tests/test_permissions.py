@@ -78,6 +78,8 @@ POST   api-use-case-split    project,0   in       in       refused  hidden   sig
 POST   api-evaluations       -           in       in       refused  hidden   sign-in  in
 GET    api-project-evaluations project   in       in       in       hidden   sign-in  in
 GET    api-evaluation        project,0   in       in       in       hidden   sign-in  in
+GET    api-evaluation-cases  project,0   in       in       in       hidden   sign-in  in
+GET    api-evaluation-case   project,0,0 in       in       in       hidden   sign-in  in
 POST   api-evaluation-pause  project,0   in       in       refused  hidden   sign-in  in
 POST   api-evaluation-resume project,0   in       in       refused  hidden   sign-in  in
 POST   api-evaluation-retry  project,0   in       in       refused  hidden   sign-in  in
@@ -154,6 +156,8 @@ GET    evaluation:list       project     in       in       in       hidden   sig
 GET    evaluation:create     project     in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:create     project     in       in       refused  hidden   sign-in  sign-in
 GET    evaluation:detail     project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:cases      project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:case       project,0,0 in       in       in       hidden   sign-in  sign-in
 GET    evaluation:costs      project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:coverage   project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:activity   project,0   in       in       in       hidden   sign-in  sign-in

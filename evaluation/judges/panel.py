@@ -30,6 +30,9 @@ class PanelScore:
     by_model: tuple[float | None, ...]
 
 
+UNASKED = PanelScore(None, None, ())
+
+
 def models(chairs: Sequence[Chair]) -> tuple[str, ...]:
     """Judge models that score quality, in the order of their names."""
     return tuple(sorted({chair.model for chair in chairs if chair.exact or chair.rubric in QUALITY_RUBRICS}))
@@ -52,6 +55,15 @@ def score(chairs: Sequence[Chair], scores: Mapping[int, Sequence[float | None]])
     by_model = tuple(_quality_of([c for c in chairs if c.model == model], own) for model in models(chairs))
     safety = [own[c.key] for c in chairs if c.rubric == SAFETY_RUBRIC and not c.exact]
     return PanelScore(mean(by_model), mean(safety), by_model)
+
+
+def of_call(
+    chairs: Sequence[Chair], scores: Mapping[int, Sequence[float | None]], *, failed: bool, missing: bool
+) -> PanelScore:
+    """What a call counts: as scored; failed by the model is quality 0 and no harm done; missing is not known."""
+    if missing:
+        return UNASKED
+    return PanelScore(0.0, 1.0, (0.0,) * len(models(chairs))) if failed else score(chairs, scores)
 
 
 def spread(by_model: Sequence[float | None]) -> float | None:
