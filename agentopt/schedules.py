@@ -29,6 +29,8 @@ JOBS = {
     "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
     "digest": JobKind("projects.tasks.make_digest", "Daily letter"),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
+    "expiry": JobKind("recommendations.tasks.expire_recommendations", "Expiry of recommendations"),
+    "follow_up": JobKind("recommendations.tasks.follow_recommendations", "Follow-up"),
 }
 
 # Called every few seconds by the supervisor: start what waits without a job, such as what a crash left.

@@ -1,4 +1,4 @@
-"""Promised savings: volume times the difference of mean cost per call."""
+"""Promised and realised savings: volume times the difference of mean cost per call."""
 
 from recommendations.values import Saving
 
@@ -26,4 +26,17 @@ def promised(calls_a_month: float, *, now_usd: float, then_usd: float, interval:
         saving_usd=calls_a_month * (now_usd - then_usd),
         low_usd=calls_a_month * low,
         high_usd=calls_a_month * high,
+    )
+
+
+def realised(calls_a_month: float, *, now_usd: float, then_usd: float, share: tuple[float, float]) -> Saving:
+    """The saving a month of calls that were moved, from mean costs per call and the interval of the share saved."""
+    low, high = share
+    return Saving(
+        monthly_calls=calls_a_month,
+        now_usd=calls_a_month * now_usd,
+        then_usd=calls_a_month * then_usd,
+        saving_usd=calls_a_month * (now_usd - then_usd),
+        low_usd=calls_a_month * now_usd * low,
+        high_usd=calls_a_month * now_usd * high,
     )

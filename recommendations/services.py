@@ -8,8 +8,9 @@ from django.db import IntegrityError, transaction
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation import interim
 from evaluation.models import Evaluation
+from projects import notifications
 from projects.models import User
-from recommendations import engine, transitions
+from recommendations import engine, explain, transitions
 from recommendations.models import Basis, Decision, Recommendation
 from recommendations.reproduction import canonical, fingerprint, provenance
 
@@ -59,6 +60,28 @@ def recommend(evaluation: Evaluation, *, now: datetime) -> Recommendation:
     except IntegrityError:  # another worker was faster
         return Recommendation.objects.get(evaluation=evaluation)
     return made
+
+
+def tell(recommendation: Recommendation) -> None:
+    """Send notice of a new recommendation; once, however often it is called."""
+    evidence, outcome = recommendation.evidence, recommendation.evidence["outcome"]
+    notifications.send(
+        recommendation.project,
+        "recommendation",
+        {
+            "sentence": f"{explain.headline(evidence)}.",
+            "path": recommendation.get_absolute_url(),
+            "number": recommendation.pk,
+            "outcome": outcome["code"],
+            "candidate": outcome["recommended"],
+            "baseline": evidence["question"]["baseline"],
+            "confidence": recommendation.confidence,
+            "saving_usd_per_month": (evidence.get("saving") or {}).get("saving_usd")
+            if outcome["recommended"]
+            else None,
+        },
+        key=str(recommendation.pk),
+    )
 
 
 # ------------------------------------------------------------------------------------------------ what people decide
