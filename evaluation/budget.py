@@ -17,6 +17,7 @@ MEASURED_LIMIT, MEASURED_ANSWERS = 300, 76
 GROWTH = math.log(76 / 39) / math.log(300 / 100)
 PRIOR = 0.2  # share of candidates taken to be acceptable before any data
 JUDGE_REPLY_TOKENS = 200
+PAIRS = 30  # prompts on which a judge that compares two answers is asked: enough to show how it leans
 SECONDS_PER_CALL = 5.0  # where the logs hold no latency
 SD_EXACT, SD_GRADED = 0.45, 0.25  # of a paired quality difference: right or wrong, and graded
 
@@ -205,9 +206,19 @@ def judge_cost(judge: Panelist, profile: UsageProfile) -> int | None:
     prompt, answer = profile.mean_input_tokens, profile.mean_output_tokens
     if offer is None or offer.input_nanousd is None or offer.output_nanousd is None or prompt is None or answer is None:
         return None
-    read = math.ceil(judge.prompt_tokens + prompt + answer)
+    read = math.ceil(judge.prompt_tokens + prompt + (2 * answer if judge.compares else answer))
     once = money.token_cost_nanousd(read, offer.input_nanousd)
-    return judge.repeats * (once + money.token_cost_nanousd(JUDGE_REPLY_TOKENS, offer.output_nanousd))
+    return questions(judge) * (once + money.token_cost_nanousd(JUDGE_REPLY_TOKENS, offer.output_nanousd))
+
+
+def questions(judge: Panelist) -> int:
+    """Calls for one answer: one a repeat, and both orders where it is compared with another."""
+    return 2 * judge.repeats if judge.compares else judge.repeats
+
+
+def judged_by(judge: Panelist, calls: "Calls", *, candidates: int) -> int:
+    """Answers that come before a judge; who compares two sees the candidates' answers to the first prompts only."""
+    return min(calls.answers, PAIRS * candidates) if judge.compares else calls.answers + calls.prompts
 
 
 def unpriced(called: Sequence[Offer], panel: Sequence[Panelist]) -> list[str]:
@@ -240,9 +251,8 @@ def forecast(
     past = experience or Experience()
     costs = _Costs.of(profile, candidates, baseline=baseline if replay_baseline else None, panel=panel, past=past)
     expected, most, low = (costs.total(calls) for calls in runs)
-    judged = sum(judge.repeats for judge in panel)
     replays = [calls.answers + (calls.prompts if replay_baseline else 0) for calls in runs]
-    verdicts = [judged * (calls.answers + calls.prompts) for calls in runs]
+    verdicts = [sum(questions(j) * judged_by(j, calls, candidates=k) for j in panel) for calls in runs]
     seconds = _seconds(candidates, replays[0], verdicts[0], past=past, usual=seconds_per_call or SECONDS_PER_CALL)
     span = None
     if expected is not None and low is not None and most is not None:
@@ -255,7 +265,7 @@ def forecast(
         judge_calls_at_most=verdicts[1],
         prompts_expected=runs[0].prompts,
         prompts_at_most=runs[1].prompts,
-        tokens_expected=_tokens(profile, panel, replays=replays[0], judged=runs[0].answers + runs[0].prompts),
+        tokens_expected=_tokens(profile, panel, runs[0], replays=replays[0], candidates=k),
         cost_expected_nanousd=expected,
         cost_low_nanousd=low,
         cost_high_nanousd=most,
@@ -278,7 +288,8 @@ class _Costs:
 
     answer: float | None
     per_prompt: float  # replaying the baseline
-    verdicts: float  # judging one answer
+    verdicts: tuple[tuple[Panelist, float], ...]  # what judging one answer costs with each
+    candidates: int
     unknown: tuple[Reason, ...]
 
     @classmethod
@@ -293,7 +304,7 @@ class _Costs:
     ) -> "_Costs":
         if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
             text = "The logs hold no token counts, so no cost can be forecast and the cap cannot be kept in dollars."
-            return cls(None, 0, 0, (Reason("lengths_unknown", text),))
+            return cls(None, 0, (), 0, (Reason("lengths_unknown", text),))
         priced = {
             offer.name: selection.cost_per_call(offer, _own_lengths(profile, past.models.get(offer.name)))
             for offer in [*candidates, *_one(baseline)]
@@ -302,19 +313,20 @@ class _Costs:
         unpriced = sorted(name for name, cost in {**priced, **judged}.items() if cost is None)
         if unpriced:
             text = f"No price is known for {', '.join(unpriced)}; add one to the catalogue."
-            return cls(None, 0, 0, (Reason("price_unknown", text, {"models": unpriced}),))
+            return cls(None, 0, (), 0, (Reason("price_unknown", text, {"models": unpriced}),))
         own = [priced[offer.name] or 0 for offer in candidates]
         return cls(
             answer=sum(own) / len(own) if own else 0.0,
             per_prompt=float(priced[baseline.name] or 0) if baseline else 0.0,
-            verdicts=float(sum(judge_cost(judge, profile) or 0 for judge in panel)),
+            verdicts=tuple((judge, float(judge_cost(judge, profile) or 0)) for judge in panel),
+            candidates=len(candidates),
             unknown=(),
         )
 
     def total(self, calls: Calls) -> int | None:
         if self.answer is None:
             return None
-        judged = self.verdicts * (calls.answers + calls.prompts)
+        judged = sum(cost * judged_by(judge, calls, candidates=self.candidates) for judge, cost in self.verdicts)
         return round(self.answer * calls.answers + self.per_prompt * calls.prompts + judged)
 
 
@@ -350,12 +362,18 @@ def _one(offer: Offer | None) -> list[Offer]:
     return [] if offer is None else [offer]
 
 
-def _tokens(profile: UsageProfile, panel: Sequence[Panelist], *, replays: int, judged: int) -> int | None:
+def _tokens(
+    profile: UsageProfile, panel: Sequence[Panelist], calls: Calls, *, replays: int, candidates: int
+) -> int | None:
     if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
         return None
     call = profile.mean_input_tokens + profile.mean_output_tokens
-    verdicts = sum(judge.repeats * (judge.prompt_tokens + call + JUDGE_REPLY_TOKENS) for judge in panel)
-    return round(replays * call + judged * verdicts)
+    verdicts = sum(
+        questions(judge) * judged_by(judge, calls, candidates=candidates)
+        * (judge.prompt_tokens + call + JUDGE_REPLY_TOKENS)
+        for judge in panel
+    )  # fmt: skip
+    return round(replays * call + verdicts)
 
 
 def _source_note(design: Design) -> Reason:

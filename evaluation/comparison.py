@@ -82,7 +82,7 @@ def measured(evaluation: Evaluation, *, rows: int | None = None) -> Measurements
     return Measurements(
         columns=len(columns),
         chairs=tuple(
-            panel.Chair(place, seat.judge.rubric, seat.judge.model, exact=seat.judge.exact)
+            panel.Chair(place, seat.judge.rubric, seat.judge.model, exact=seat.judge.exact, counts_as=seat.counts_as)
             for place, seat in enumerate(seats)
         ),
         repeats=tuple(seat.repeats for seat in seats),

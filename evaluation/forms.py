@@ -61,6 +61,11 @@ class EvaluationForm(forms.Form):
         help_text="A logged latency had other conditions, so without it latency does not count.",
     )  # fmt: skip
 
+    allow_same_family = forms.BooleanField(
+        required=False, label="Allow a judge of the same family as a model it judges",
+        help_text="Judges favor their own kind. The evaluation carries the mark.",
+    )  # fmt: skip
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
@@ -76,6 +81,7 @@ class EvaluationForm(forms.Form):
             max_cost_usd=given.get("max_cost_usd"),
             max_calls=given.get("max_calls"),
             replay_baseline=bool(given.get("replay_baseline")),
+            allow_same_family=bool(given.get("allow_same_family")),
         )
 
 

@@ -15,15 +15,15 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from agentopt.lib.crypto import keyed_hash
-from evaluation import adaptation, calls, replay, writing
+from evaluation import adaptation, budget, calls, offers, replay, ruling, writing
 from evaluation.claims import Claims
 from evaluation.judges import rubric
-from evaluation.judges.base import Case, Unscored
+from evaluation.judges.base import Case, Reference, Unscored
 from evaluation.judges.base import Verdict as Reading
-from evaluation.models import Candidate, Evaluation, Replay, Seat, Verdict
+from evaluation.models import Candidate, Evaluation, Judge, JudgeVersion, Replay, Seat, Verdict
 from ingestion.catalog import pricing
 from ingestion.gateway import ChatRequest, ChatSession
-from ingestion.gateway.errors import GatewayDown
+from ingestion.gateway.errors import GatewayDown, Rejected
 from ingestion.values import Price, Usage
 from projects.models import Project
 
@@ -37,7 +37,10 @@ _REPLY_TOKENS = 200
 
 # A verdict that no further call would change: scored, copied, or asked often enough.
 SETTLED = (
-    Q(score__isnull=False) | Q(source=Verdict.Source.CACHED) | Q(reason=Unscored.UNAVAILABLE) | Q(calls__gte=MOST_CALLS)
+    Q(score__isnull=False)
+    | Q(source__in=(Verdict.Source.CACHED, Verdict.Source.RULE))
+    | Q(reason=Unscored.UNAVAILABLE)
+    | Q(calls__gte=MOST_CALLS)
 )
 _TO_RETRY = Q(reason=Unscored.UNAVAILABLE, source=Verdict.Source.CALLED, calls__lt=MOST_CALLS_UNAVAILABLE)
 
@@ -54,6 +57,17 @@ class Place:
     repetition: int
     stored: int | None = None
     attempt: int = 0
+    against: int | None = None  # the other answer, where two are compared
+
+    @property
+    def stood_first(self) -> bool | None:
+        """Of a pair: whether the judge reads this answer first; odd repetitions are those with both swapped."""
+        return None if self.against is None else bool(self.repetition % 2)
+
+    @property
+    def turn(self) -> int:
+        """Which repetition of the question it is; both orders of a pair are one."""
+        return self.repetition if self.against is None else self.repetition // 2
 
 
 @dataclass(frozen=True)
@@ -67,15 +81,22 @@ class _Question:
 
 def cache_key(project: Project, seat: Seat, judged: Case, *, repetition: int) -> str:
     """Keyed hash over answer, question, version of the rubric, judge model and repetition."""
-    question = {
+    question: dict[str, Any] = {
         "judge": seat.judge.model,
         "version": seat.version.text_hash,
         "messages": judged.messages,
         "answer": judged.answer,
         "reference": judged.reference,
         "repetition": repetition,
+        **({} if judged.second is None else {"second": judged.second}),
     }
     return keyed_hash(project.hash_key, json.dumps(question, sort_keys=True, ensure_ascii=False))
+
+
+def deciding(seats: "QuerySet[Seat]") -> "QuerySet[Seat]":
+    """Of a panel's seats those that the decision reads; who compares two answers, settles or is shown is not."""
+    counted = seats.filter(counts_as__in=(Judge.CountsAs.QUALITY, Judge.CountsAs.GUARD))
+    return counted.exclude(judge__form=JudgeVersion.Form.PAIR)
 
 
 def answers(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> "QuerySet[Replay]":
@@ -98,7 +119,7 @@ def waiting(
     judged = list(
         answers(evaluation, candidates, rows=rows)
         .filter(sample__record__removed__isnull=True)
-        .values_list("pk", flat=True)
+        .values_list("pk", "sample_id", "sample__position", "candidate__position")
     )
     # by evaluation, not by a list of answers: SQLite takes 32,766 parameters at most
     there = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__sample__position__lt=rows)
@@ -108,13 +129,24 @@ def waiting(
         (row.replay_id, row.judge_id, row.version_id, row.repetition): (row.pk, int(row.reason != Unscored.UNAVAILABLE))
         for row in there.exclude(settled)
     }
-    return [
-        Place(pk, seat.pk, repetition, *open_rows.get((pk, seat.judge_id, seat.version_id, repetition), ()))
-        for pk in judged
-        for seat in seats
-        for repetition in range(seat.repeats)
-        if (pk, seat.judge_id, seat.version_id, repetition) not in done
-    ]
+    baseline = {sample: pk for pk, sample, _, candidate in judged if candidate == 0}
+    found = []
+    for pk, sample, position, candidate in judged:
+        for seat in seats:
+            other = baseline.get(sample) if _compares(seat, position=position, candidate=candidate) else None
+            if other is None and seat.judge.form == JudgeVersion.Form.PAIR:
+                continue
+            for repetition in range(seat.repeats if other is None else 2 * seat.repeats):
+                key = (pk, seat.judge_id, seat.version_id, repetition)
+                if key not in done:
+                    stored, attempt = open_rows.get(key, (None, 0))
+                    found.append(Place(pk, seat.pk, repetition, stored, attempt, other))
+    return found
+
+
+def _compares(seat: Seat, *, position: int, candidate: int | None) -> bool:
+    """Whether a seat compares this answer with the baseline's: on the first prompts only, as it decides nothing."""
+    return seat.judge.form == JudgeVersion.Form.PAIR and position < budget.PAIRS and bool(candidate)
 
 
 @dataclass
@@ -126,6 +158,8 @@ class _Run:
     prices: Mapping[str, Price]
     limits: calls.Limits
     claims: Claims
+    forms: Mapping[str, str]  # by judge model: how its reply is asked for
+    rules: ruling.Rules
     pending: dict[str, list[Place]] = field(default_factory=dict)
     elsewhere: int = 0  # places whose question another process is asking
 
@@ -134,10 +168,13 @@ class _Run:
             yield from self._chunk(places[start : start + _CHUNK])
 
     def _chunk(self, places: Sequence[Place]) -> list[calls.Ask[_Question]]:
-        """Sort a chunk into what was judged before, what is being asked, and what is new."""
-        rows = Replay.objects.filter(pk__in={place.replay_id for place in places})
-        cases = {row.pk: _case(row) for row in rows.select_related("sample__record__body")}
-        keyed = [(place, self._key(place, cases[place.replay_id])) for place in places]
+        """Sort a chunk into what a rule says, what was judged before, what is being asked, and what is new."""
+        wanted = {pk for place in places for pk in (place.replay_id, place.against) if pk is not None}
+        rows = {row.pk: row for row in Replay.objects.filter(pk__in=wanted).select_related("sample__record__body")}
+        ruled = {place: self.rules.say(self.seats[place.seat_id], rows[place.replay_id]) for place in places}
+        self._write([self._ruled(place, said) for place, said in ruled.items() if said is not None])
+        cases = {place: _case(place, rows) for place, said in ruled.items() if said is None}
+        keyed = [(place, self._key(place, judged)) for place, judged in cases.items()]
         known = self._judged_before([key for _, key in keyed])
         ours = self.claims.take({key for _, key in keyed if key not in known and key not in self.pending})
         late = self._judged_before(ours)  # stored between the look and the claim
@@ -152,12 +189,17 @@ class _Run:
                 self.elsewhere += 1
                 continue
             if key not in self.pending:
-                new.append(self._ask(place, key, judged=cases[place.replay_id]))
+                new.append(self._ask(place, key, judged=cases[place]))
             self.pending.setdefault(key, []).append(place)
         return new
 
+    def _ruled(self, place: Place, said: Reading) -> Verdict:
+        row = self._row(place, source=Verdict.Source.RULE, cache_key="")
+        row.score, row.reason, row.explanation, row.cost_nanousd = said.score, said.reason, said.explanation, 0
+        return row
+
     def _key(self, place: Place, judged: Case) -> str:
-        return cache_key(self.evaluation.project, self.seats[place.seat_id], judged, repetition=place.repetition)
+        return cache_key(self.evaluation.project, self.seats[place.seat_id], judged, repetition=place.turn)
 
     def _judged_before(self, keys: Collection[str]) -> dict[str, Verdict]:
         """The oldest settled verdict on each question, of any evaluation of this project."""
@@ -168,13 +210,14 @@ class _Run:
             replay__sample__evaluation__project=self.evaluation.project,
             cache_key__in=set(keys),
             source=Verdict.Source.CALLED,
-        ).exclude(reason=Unscored.UNAVAILABLE)
+        ).exclude(reason__in=(Unscored.UNAVAILABLE, Unscored.REJECTED))
         return {row.cache_key: row for row in rows.order_by("-pk")}
 
     def _ask(self, place: Place, key: str, *, judged: Case) -> calls.Ask[_Question]:
         seat = self.seats[place.seat_id]
         attempt = place.attempt
-        body = rubric.body(seat.version, judged, repetition=place.repetition, attempt=attempt)
+        form = self.forms.get(seat.judge.model, "")
+        body = rubric.body(seat.version, judged, repetition=place.turn, attempt=attempt, form=form)
         # a judge may need what a candidate needs; only its own answer matters to the key
         sent = adaptation.adapt(body, adaptation.Target(seat.judge.model)).body
         request = ChatRequest(
@@ -218,19 +261,28 @@ class _Run:
     def _finished(self, place: Place, finished: calls.Finished[_Question]) -> Verdict:
         seat, reply = self.seats[finished.about.seat_id], finished.reply
         if reply is None:
-            reading, cost = Reading(None, Unscored.UNAVAILABLE), None
+            reading, cost = Reading(None, self._why(finished, seat)), None
         else:
             reading = rubric.read(seat.version, reply.text, finish_reason=reply.finish_reason, refusal=reply.refusal)
             cost = replay.cost_of(reply, self.prices.get(seat.judge.model))
         row = self._row(place, source=Verdict.Source.CALLED, cache_key=finished.about.key)
         row.score, row.reason, row.explanation = reading.score, reading.reason, reading.explanation
+        if row.score is not None and place.stood_first:
+            row.score = 1 - row.score  # the judge told how far the second is better
         row.cost_nanousd, row.paid_nanousd, row.calls = cost, cost or 0, max(1, finished.calls)
         row.simulated = bool(getattr(reply if reply is not None else finished.error, "simulated", False))
         return row
 
+    def _why(self, finished: calls.Finished[_Question], seat: Seat) -> Unscored:
+        """A refused request may be refused for the reply form alone, so it is made once more without."""
+        had_form = bool(self.forms.get(seat.judge.model)) and not finished.about.attempt
+        return Unscored.REJECTED if had_form and isinstance(finished.error, Rejected) else Unscored.UNAVAILABLE
+
     def _copy(self, place: Place, known: Verdict) -> Verdict:
         row = self._row(place, source=Verdict.Source.CACHED, cache_key=known.cache_key)
         row.score, row.reason, row.explanation = known.score, known.reason, known.explanation
+        if row.score is not None and place.stood_first != known.stood_first:
+            row.score = 1 - row.score  # the same two texts, with the parts of the two changed
         row.cost_nanousd, row.simulated = known.cost_nanousd, known.simulated
         return row
 
@@ -252,6 +304,8 @@ class _Run:
             judge_id=seat.judge_id,
             version_id=seat.version_id,
             repetition=place.repetition,
+            against_id=place.against,
+            stood_first=place.stood_first,
             source=source,
             cache_key=cache_key,
         )
@@ -278,7 +332,9 @@ def judge_waiting(
     seats = {seat.pk: seat for seat in evaluation.seats.select_related("judge", "version").order_by("pk")}
     ended: calls.Ended[Any] = calls.Ended(calls.End.DONE)
     with Claims(evaluation.project, now) as claims:
-        run = _Run(evaluation, seats, replay.read_prices(evaluation.project, now=now()), limits, claims)
+        prices = replay.read_prices(evaluation.project, now=now())
+        forms = reply_forms(evaluation.project, {seat.judge.model for seat in seats.values()}, now=now())
+        run = _Run(evaluation, seats, prices, limits, claims, forms, ruling.Rules(list(seats.values())))
         limits.beat = claims.beating(limits.beat)
         for turn in range(MOST_CALLS):
             while True:
@@ -308,10 +364,27 @@ def _pass(run: _Run, places: Sequence[Place], *, session: ChatSession) -> calls.
     return ended
 
 
-def _case(row: Replay) -> Case:
-    body = replay.logged_body(getattr(row.sample.record, "body", None)) or {"messages": []}
-    answer = {"role": "assistant", "content": row.answer, "tool_calls": row.tool_calls}
-    return rubric.case([message for message in body["messages"] if isinstance(message, dict)], answer)
+def reply_forms(project: Project, models: Collection[str], *, now: datetime) -> dict[str, str]:
+    """How each judge model's reply is asked for: as the catalogue says that it can be held to."""
+    known = offers.read(project, today=now.date(), listed=None)
+    return {
+        offer.name: "json_schema" if offer.json_schema else "json_object"
+        for offer in known
+        if offer.name in models and (offer.json_schema or offer.json_mode)
+    }
+
+
+def _case(place: Place, rows: Mapping[int, Replay]) -> Case:
+    """What a judge is shown for a place: one answer, or two in this place's order."""
+    row, other = rows[place.replay_id], rows.get(place.against or 0)
+    first, second = (row, other) if place.stood_first or other is None else (other, row)
+    request = replay.logged_body(getattr(row.sample.record, "body", None)) or {"messages": []}
+    known = Reference.of(row.sample.reference)
+    return rubric.case(request, _said(first), reference=known, second=None if second is None else _said(second))
+
+
+def _said(row: Replay) -> dict[str, Any]:
+    return {"role": "assistant", "content": row.answer, "tool_calls": row.tool_calls}
 
 
 def _rewrite(rows: Sequence[Verdict]) -> None:

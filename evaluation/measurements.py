@@ -2,7 +2,7 @@
 
 Rows of the database become these values (`evaluation.comparison`), and so does a bundle of evidence: the same code
 decides both. What a call becomes (decision.md 1): answered → as scored; a refusal → `answered` 0, and judged; failed by
-the model → `answered` 0, quality 0, and no harm done; missing → nan everywhere.
+the model → `answered` 0, quality 0, guards of the project's own 0, and no harm done; missing → nan everywhere.
 """
 
 import math
@@ -103,7 +103,13 @@ class Measurements:
         return {
             "columns": self.columns,
             "chairs": [
-                {"rubric": chair.rubric, "model": chair.model, "exact": chair.exact, "repeats": repeats}
+                {
+                    "rubric": chair.rubric,
+                    "model": chair.model,
+                    "exact": chair.exact,
+                    "counts_as": chair.counts_as,
+                    "repeats": repeats,
+                }
                 for chair, repeats in zip(self.chairs, self.repeats, strict=True)
             ],
             "limits": dict(self.limits),
@@ -118,7 +124,10 @@ class Measurements:
         chairs = stored["chairs"]
         return cls(
             columns=stored["columns"],
-            chairs=tuple(panel.Chair(i, c["rubric"], c["model"], exact=c["exact"]) for i, c in enumerate(chairs)),
+            chairs=tuple(
+                panel.Chair(i, c["rubric"], c["model"], exact=c["exact"], counts_as=c.get("counts_as", ""))
+                for i, c in enumerate(chairs)
+            ),
             repeats=tuple(chair["repeats"] for chair in chairs),
             limits=stored["limits"],
             baseline=stored["baseline"],
@@ -175,6 +184,8 @@ class _Arrays:
         guards = {"quality": quality, "answered": answered}
         if panel.measures_safety(chairs):
             guards["safety"] = self._array([[cell.safety for cell in row] for row in cells])
+        for name in panel.own_guards(chairs):
+            guards[name] = self._array([[cell.guards.get(name) for cell in row] for row in cells])
         cost, latency = self._cost(), self._latency()
         by_judge = [[_padded(cell.by_model, models) for cell in row] for row in cells]
         human = self._array([[None if cell is None else cell.human for cell in line.cells] for line in lines])

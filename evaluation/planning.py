@@ -125,10 +125,10 @@ def plan(
     choose = partial(
         selection.choose, goal.value(), profile, asked, baseline=baseline, allowed_providers=project.allowed_providers,
         banned=project.banned_models, today=now.date(), judges=panel.models,
+        judge_families=() if request.allow_same_family or request.candidates else panel.families,
         limit=max(KEPT, len(request.candidates or ())), traffic=traffic,
     )  # fmt: skip
-    choices = choose()
-    told = _told(goal, profile, traffic, baseline=baseline, choices=choices)
+    told = _told(goal, profile, traffic, baseline=baseline, choices=(choices := choose()))
     view = opinions.of(project, told, by=opinions.Asker(gateway, timezone.now, cap) if may_pay else None)
     choices = choose(ranking=view) if isinstance(view, Ranking) else choices
     kept = [choice.offer for choice in choices if choice.kept]
@@ -153,7 +153,7 @@ def plan(
         cap_calls=cap_calls,
         notes=_notes(goal, panel, request, found=found, arms=[baseline, *kept], view=view),
         traffic=traffic, ranking=view,
-        refusal=_refusal(project, request, [*kept, *([baseline] if request.replay_baseline else [])], panel),
+        refusal=_refusal(project, request, baseline, kept, panel=panel),
     )  # fmt: skip
 
 
@@ -236,7 +236,7 @@ def _notes(
     view: Ranking | Reason | None,
 ) -> tuple[Reason, ...]:  # fmt: skip
     said = [view] if isinstance(view, Reason) else []
-    return (*panel.family_notes(arms), *_unmeasured(goal, panel, request), *_coverage(found), *said)
+    return (*panel.kin(arms), *_unmeasured(goal, panel, request), *_coverage(found), *said)
 
 
 def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Reason]:
@@ -253,7 +253,23 @@ def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Re
     return notes
 
 
-def _refusal(project: Project, request: EvaluationRequest, called: Sequence[Offer], panel: Panel) -> Reason | None:
+def _kinship(request: EvaluationRequest, panel: Panel, *, arms: Sequence[Offer]) -> Reason | None:
+    """A judge of the family of a model it judges is refused unless a person allows it; the mark of that stays."""
+    kin = panel.kin(arms)
+    if not kin or request.allow_same_family:
+        return None
+    said = " ".join(reason.text for reason in kin)
+    return Reason("judge_family", f"{said} Choose another judge, or allow it (allow_same_family).", {})
+
+
+def _refusal(
+    project: Project, request: EvaluationRequest, baseline: Offer, kept: Sequence[Offer], *, panel: Panel
+) -> Reason | None:
+    called = [*kept, *([baseline] if request.replay_baseline else [])]
+    return _kinship(request, panel, arms=[baseline, *kept]) or _unpriced(project, request, called, panel)
+
+
+def _unpriced(project: Project, request: EvaluationRequest, called: Sequence[Offer], panel: Panel) -> Reason | None:
     """A cap in dollars that somebody set holds for models without a price only beside a cap in calls that they set."""
     unpriced = budget.unpriced(called, panel.members)
     dollars = (request.max_cost_usd, project.max_evaluation_cost_nanousd, project.monthly_cap_nanousd)

@@ -1,6 +1,6 @@
 """How a project's goal becomes the policy of the decision: docs/algorithms/decision.md says why."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from evaluation.statistics.policy import Policy, prior_after
 from projects.values import GUARDS, METRICS, Effective, Goal
@@ -19,6 +19,7 @@ def goal_policy(
     measured: Collection[str],
     exact: bool,
     fruitless: Sequence[int],
+    own_margins: Mapping[str, float] | None = None,
     seed: int = 7,
 ) -> Policy:
     """Map a goal and the settings in force to a Policy.
@@ -28,6 +29,7 @@ def goal_policy(
         exact: every judge of quality knows the right answer.
         fruitless: for each candidate, its evaluations of the last 90 days under this goal that reached a look and did
             not recommend it; each halves its prior odds, three times at most.
+        own_margins: how much worse each guard of the project's own judges may get.
         seed: of the re-weightings.
     """
     limits = {"latency_p95_s": LEAST_LATENCY_SHARE, "cost_per_call_usd": LEAST_COST_LEVEL}
@@ -37,7 +39,10 @@ def goal_policy(
     return Policy(
         threshold=effective.confidence_threshold,
         prior=priors if any(fruitless) else base.prior,
-        margins=tuple((name, goal.margins[name]) for name in GUARDS if name in goal.margins and name in measured),
+        margins=(
+            *((name, goal.margins[name]) for name in GUARDS if name in goal.margins and name in measured),
+            *sorted((own_margins or {}).items()),
+        ),
         weights=tuple(
             (name, goal.weights[name], goal.scales[name])
             for name in METRICS

@@ -12,13 +12,13 @@ Scores = Mapping[int, Mapping[int, Sequence[float | None]]]  # by replay, then b
 
 
 def seats_of(evaluation: Evaluation) -> list[Seat]:
-    """The panel, in the order it was seated."""
-    return list(evaluation.seats.select_related("judge", "version").order_by("pk"))
+    """The part of the panel that the decision reads, in the order it was seated."""
+    return list(judging.deciding(evaluation.seats.select_related("judge", "version").order_by("pk")))
 
 
 def chairs_of(seats: Sequence[Seat]) -> list[panel.Chair]:
     """The seats as the panel's arithmetic takes them."""
-    return [panel.Chair(seat.pk, seat.judge.rubric, seat.judge.model, exact=seat.judge.exact) for seat in seats]
+    return [panel.Chair(s.pk, s.judge.rubric, s.judge.model, exact=s.judge.exact, counts_as=s.counts_as) for s in seats]
 
 
 def read(

@@ -28,6 +28,7 @@ def choose(
     today: date,
     limit: int = 8,
     judges: Collection[str] = (),
+    judge_families: Collection[str] = (),
     traffic: Traffic | None = None,
     ranking: Ranking | None = None,
 ) -> list[Choice]:
@@ -37,6 +38,7 @@ def choose(
         profile: lengths and needs of the production traffic; tokens.
         allowed_providers: who may receive prompts; empty: all.
         banned, judges: gateway names never to be tried; a judge must not score its own answers.
+        judge_families: families of the judges where none may judge its own kind; a candidate of one is not tried.
         limit: how many are kept at most.
         traffic: shares that the columns of a log do not tell.
         ranking: a model's order of the candidates; those it does not name follow by cost. None: by cost.
@@ -48,6 +50,7 @@ def choose(
         cost = cost_per_call(offer, profile)
         reasons = [
             *_identity(offer, baseline=baseline, banned=banned, judges=judges),
+            *_kinship(offer, judges=judges, families=judge_families),
             *_reach(offer, allowed_providers=allowed_providers, today=today),
             *_needs(offer, profile, traffic),
             *_cost(goal, cost),
@@ -101,6 +104,12 @@ def _identity(offer: Offer, *, baseline: Offer, banned: Collection[str], judges:
         yield Reason("banned", "The project bans it.")
     if offer.name in judges:
         yield Reason("judge", "It is a judge of this evaluation, and a judge must not score its own answers.")
+
+
+def _kinship(offer: Offer, *, judges: Collection[str], families: Collection[str]) -> Iterator[Reason]:
+    if offer.family and offer.family in families and offer.name not in judges:
+        text = f"A judge is of the {offer.family} family, too, and judges favor their own kind."
+        yield Reason("judge_family", text, {"family": offer.family})
 
 
 def _same_model(one: Offer, other: Offer) -> bool:

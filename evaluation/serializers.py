@@ -32,6 +32,9 @@ class EvaluationIn(_Out):
         required=False, help_text="hard cap on requests to models and judges, retries included"
     )
     replay_baseline = serializers.BooleanField(required=False, help_text="also call the model in production")
+    allow_same_family = serializers.BooleanField(
+        required=False, help_text="a judge may be of the family of a model it judges; the evaluation carries the mark"
+    )
     forecast_only = serializers.BooleanField(default=False, help_text="say what it would take, and store nothing")
 
 
@@ -276,3 +279,6 @@ class JudgesIn(_Out):
     rubrics = serializers.ListField(child=serializers.CharField(max_length=30), required=False)
     exact = serializers.BooleanField(default=False)
     repeats = serializers.IntegerField(default=1)
+    compare = serializers.BooleanField(
+        default=False, help_text="also compare each answer with the model in production's, in both orders"
+    )

@@ -12,8 +12,8 @@ from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import adaptation, budget, logged, offers, purse, replay, seating
-from evaluation.models import Candidate, Charge, Evaluation, Replay, Sample
+from evaluation import adaptation, budget, logged, offers, purse, references, replay, seating
+from evaluation.models import Candidate, Charge, Evaluation, Judge, Replay, Sample
 from evaluation.planning import Plan, plan
 from evaluation.seating import set_judges
 from evaluation.values import EvaluationRequest, Prompt
@@ -69,7 +69,7 @@ def open_evaluation(
             cap_nanousd=planned.cap_nanousd,
             cap_calls=planned.cap_calls,
             replay_baseline=request.replay_baseline,
-            conditions=_conditions(request),
+            conditions=_conditions(request, planned),
             simulated=planned.population.simulated,
             created_by=by,
         )
@@ -78,22 +78,24 @@ def open_evaluation(
         mine.update(evaluation=evaluation)
         first = _add_candidates(evaluation, planned)
         seating.seat(evaluation, planned.panel)
+        known = references.read(project, [prompt.pk for prompt in drawn])
         samples = Sample.objects.bulk_create(
-            Sample(evaluation=evaluation, position=i, record_id=prompt.pk, use_case=prompt.use_case)
-            for i, prompt in enumerate(drawn)
+            Sample(evaluation=evaluation, position=i, record_id=p.pk, use_case=p.use_case, reference=known.get(p.pk))
+            for i, p in enumerate(drawn)
         )
         logged.store(first, samples)
         audit.record(project, by, "evaluation.open", f"evaluation {number}", after={"cap_nanousd": planned.cap_nanousd})
     return evaluation
 
 
-def _conditions(request: EvaluationRequest) -> dict[str, Any]:
+def _conditions(request: EvaluationRequest, planned: Plan) -> dict[str, Any]:
     """How requests are asked, and where the baseline's figures come from: docs/algorithms/replay.md."""
     called = "called beside the candidates" if request.replay_baseline else "not compared"
     return {
         "adaptations": adaptation.VERSION,
         "streams": "as logged",
         "repetitions": 1,
+        "same_family": [dict(reason.numbers) for reason in planned.panel.kin([planned.baseline, *planned.kept])],
         "baseline": {"quality": "logged answer", "answered": "logged answer", "cost": "logged call", "latency": called},
     }
 
@@ -104,6 +106,7 @@ def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: da
 
     found = policy.goal_policy(
         planned.goal.value(), planned.effective, measured=planned.panel.measured(), exact=planned.panel.is_exact,
+        own_margins=planned.panel.own_margins(),
         fruitless=_fruitless(project, planned, drawn, now=now),
     )  # fmt: skip
     try:
@@ -115,10 +118,16 @@ def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: da
 
 def _digest(planned: Plan, drawn: Sequence[Prompt]) -> str:
     """Hash of models, judges and prompts in order: two evaluations that agree in it are the same run."""
-    judges = [f"{judge.model} {judge.rubric} {judge.repeats}" for judge in planned.panel.judges]
+    judges = [_seated(judge) for judge in planned.panel.judges]
     arms = [planned.baseline.name, *(offer.name for offer in planned.kept)]
     prompts = [str(prompt.pk) for prompt in drawn]
     return hashlib.sha256("\n".join([*arms, "", *judges, "", *prompts]).encode()).hexdigest()
+
+
+def _seated(judge: Judge) -> str:
+    """A judge by all that decides what it will say: of an own judge and a rule its version, too."""
+    said = f"{judge.model} {judge.rubric} {judge.repeats}"
+    return said if judge.version is None else f"{said} {judge.version.text_hash} {judge.counts_as}"
 
 
 def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> list[int]:

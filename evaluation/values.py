@@ -88,6 +88,7 @@ class EvaluationRequest:
         max_cost_usd: hard cap, in place of the project's.
         max_calls: hard cap on requests, retries included, in place of the instance's.
         replay_baseline: also call the baseline, to compare latency.
+        allow_same_family: a judge may be of a family that it judges; the evaluation carries the mark.
         baseline: model in production as the logs call it; None: the one with most calls.
         records: ids of LogRecord that the population is narrowed to.
     """
@@ -99,6 +100,7 @@ class EvaluationRequest:
     max_cost_usd: Decimal | None = None
     max_calls: int | None = None
     replay_baseline: bool = False
+    allow_same_family: bool = False
     baseline: str | None = None
     records: Sequence[int] | None = None
 
@@ -182,6 +184,7 @@ class Panelist:
     family: str
     prompt_tokens: int  # of the rubric's instructions, estimated
     offer: Offer | None  # None: the catalogue does not know the judge model
+    compares: bool = False  # two answers in both orders, on the first prompts
 
 
 @dataclass(frozen=True)

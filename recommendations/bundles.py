@@ -50,6 +50,7 @@ class Chair(msgspec.Struct):
     model: str
     exact: bool
     repeats: int
+    counts_as: str = ""
 
 
 class Measured(msgspec.Struct):

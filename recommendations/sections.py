@@ -239,5 +239,5 @@ def judge_models(evidence: Evidence) -> list[tuple[str, str]]:
     """Each judge model with its rubrics."""
     rubrics: dict[str, list[str]] = {}
     for seat in evidence["judges"]["panel"]:
-        rubrics.setdefault(seat["model"], []).append("exact" if seat["exact"] else seat["rubric"])
+        rubrics.setdefault(seat["model"] or "rules", []).append("exact" if seat["exact"] else seat["rubric"])
     return [(model, ", ".join(names)) for model, names in rubrics.items()]

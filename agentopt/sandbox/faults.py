@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agentopt.sandbox.chance import share
 
-KINDS = ("429", "500", "timeout", "html", "empty", "prose", "slow-stream", "disconnect")
+KINDS = ("429", "500", "timeout", "html", "empty", "prose", "slow-stream", "disconnect", "form")
 CONTROL_KINDS = ("export-401", "export-402", "export-403", "export-429", "export-500", "export-html", "export-timeout")
 EXPORT_KINDS = (
     *CONTROL_KINDS,

@@ -201,6 +201,8 @@ class _Routes:
         kind = trouble.forced(call.model, attempt=call.attempt) or trouble.strike(
             sandbox.faults, f"{call.model} {worlds.key_of(call.body)}", attempt=call.attempt, seed=sandbox.seed
         )
+        if kind == "form" and "response_format" in call.body:
+            return _error(400, "response_format is not supported by this model.", code="unsupported_parameter")
         met = await self._meet(kind, request)
         if met is not None:
             return met
@@ -276,7 +278,7 @@ class _Routes:
 
     def _recorded(self, call: Call, recordings: recorded.Recordings) -> dict[str, Any] | web.Response:
         if call.asked is not None:
-            verdict = recordings.verdict(call.model, call.asked)
+            verdict = None if call.asked.second is not None else recordings.verdict(call.model, call.asked)
             text = None if verdict is None else recorded.reply(verdict, call.asked)
         else:
             text = recordings.answer(call.model, call.body["messages"])

@@ -42,11 +42,15 @@ class Model:
 
 @dataclass(frozen=True)
 class Judge:
-    """A simulated judge: adds a small known bias and noise to the truth, before its scale."""
+    """A simulated judge: adds a small known bias and noise to the truth, before its scale.
+
+    first: how far it leans to the answer it reads first, where it compares two; a share of the scale.
+    """
 
     name: str
     bias: float
     noise: float
+    first: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,9 @@ MODELS = (
     Model("judge-oriole", "aviary", "oriole", 1.20, 4.80, skill=0.5, tools=False),
     Model("judge-heron", "marsh", "heron", 0.90, 3.60, skill=0.5, tools=False, latency_s=0.8),
 )  # fmt: skip
-JUDGES = (Judge("judge-oriole", bias=0.01, noise=0.06), Judge("judge-heron", bias=-0.02, noise=0.08))
+JUDGES = (
+    Judge("judge-oriole", bias=0.01, noise=0.06, first=0.08), Judge("judge-heron", bias=-0.02, noise=0.08, first=0.03),
+)  # fmt: skip
 BY_NAME = {model.name: model for model in MODELS}
 JUDGE_BY_NAME = {judge.name: judge for judge in JUDGES}
 
@@ -236,15 +242,34 @@ def latency_factor(model: Model, body: Json, *, seed: int) -> float:
 
 
 def judge(judge: Judge, asked: judge_form.Asked, *, seed: int, repetition: object = None) -> str:
-    """Return a judge's reply to a request: the truth with its bias and noise, on the asked scale."""
-    known = shop.truth(asked.messages, asked.answer)
-    name = next((name for name in known if name in asked.rubric.lower()), "quality")
-    conversation = [part for pair in asked.messages for part in pair]
-    noise = dice(seed, judge.name, asked.rubric, *conversation, asked.answer, repetition).gauss(0, judge.noise)
-    place = min(1.0, max(0.0, known[name] + judge.bias + noise))
+    """Return a judge's reply to a request: the truth with its bias and noise, on the asked scale.
+
+    Of two answers it says how far the second is better, and leans to the first by its `first`.
+    """
+    name, known = _known(asked, asked.answer)
+    conversation = [part for role, text in asked.messages if role != "tools" for part in (role, text)]
+    said = [asked.answer] if asked.second is None else [asked.answer, asked.second]
+    noise = dice(seed, judge.name, asked.rubric, *conversation, *said, repetition).gauss(0, judge.noise)
+    if asked.second is None:
+        place = min(1.0, max(0.0, known + judge.bias + noise))
+    else:
+        place = min(1.0, max(0.0, 0.5 + _known(asked, asked.second)[1] - known - judge.first + noise))
     score = asked.lowest + (asked.highest - asked.lowest) * place
     score = round(score) if asked.highest - asked.lowest >= 5 else round(score, 2)
-    return judge_form.reply(score=score, explanation=_explain(name, place))
+    return judge_form.reply(score=score, explanation=_explain(name, place) if asked.second is None else _prefer(place))
+
+
+def _known(asked: judge_form.Asked, answer: str) -> tuple[str, float]:
+    """Which truth a rubric asks for, and its value for an answer."""
+    known = shop.truth(asked.messages, answer)
+    name = next((name for name in known if name in asked.rubric.lower()), "quality")
+    return name, known[name]
+
+
+def _prefer(place: float) -> str:
+    if 0.45 <= place <= 0.55:
+        return "Both replies bring the person equally far."
+    return f"The {'second' if place > 0.5 else 'first'} reply states more of what the case calls for."
 
 
 def _explain(name: str, place: float) -> str:

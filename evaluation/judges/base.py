@@ -1,9 +1,10 @@
 """What a judge is given and what it gives back. A judge that failed leaves an answer unscored, never at zero."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Unscored(StrEnum):
@@ -15,6 +16,8 @@ class Unscored(StrEnum):
     PROSE = "prose"  # text instead of, or around, the object
     NOT_JSON = "not_json"  # an object that is broken, or not of the agreed form
     OUT_OF_RANGE = "out_of_range"  # a score off the scale
+    REJECTED = "rejected"  # the request with a reply form was refused; asked once more without one
+    NOT_APPLICABLE = "not_applicable"  # a rule that has nothing to go by in this case
     UNAVAILABLE = "judge_unavailable"  # the call itself failed; asked again on the next run
 
 
@@ -42,12 +45,38 @@ class Verdict:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """What is known to be right for a prompt; `source` says who knows it. None: that part is not known."""
+
+    source: str
+    answer: str | None = None
+    tool_calls: tuple[Mapping[str, Any], ...] | None = None  # in the form of chat completions; (): none is right
+
+    @classmethod
+    def of(cls, stored: object) -> "Reference | None":
+        """Read Sample.reference; None where it holds nothing that a judge could go by."""
+        if not isinstance(stored, Mapping):
+            return None
+        answer, calls = stored.get("answer"), stored.get("tool_calls")
+        known = cls(
+            str(stored.get("source") or ""),
+            answer if isinstance(answer, str) else None,
+            tuple(call for call in calls if isinstance(call, Mapping)) if isinstance(calls, list | tuple) else None,
+        )
+        return known if known.answer is not None or known.tool_calls is not None else None
+
+
+@dataclass(frozen=True)
 class Case:
-    """One answer to one conversation, as text: (role, text) of each message. It never says which model answered."""
+    """One answer to one conversation, as text: (role, text) of each message. It never says which model answered.
+
+    second: the other answer, where two are compared; `answer` is then the one that stands first.
+    """
 
     messages: tuple[tuple[str, str], ...]
     answer: str
     reference: str | None = None
+    second: str | None = None
 
 
 class Judge(Protocol):

@@ -1,6 +1,8 @@
 """Verdicts of judges that are not as they should be, and of answers that try to speak to them."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,11 +10,14 @@ import pytest
 from django.utils import timezone
 
 from agentopt.lib import judge_form
+from agentopt.lib.errors import Conflict
 from agentopt.sandbox.server import Sandbox, running
-from evaluation import comparison, judging
+from evaluation import comparison, judging, services
 from evaluation.calls import End, Ended, Limits
+from evaluation.judges import rules, versions
 from evaluation.judges.base import Unscored
-from evaluation.models import Evaluation, Verdict
+from evaluation.judges.rules import Rule
+from evaluation.models import Evaluation, Judge, Verdict
 from ingestion.gateway import ChatReply, open_gateway, patience
 from projects.models import Project
 from tests.evaluation import studies
@@ -180,3 +185,156 @@ def test_equal_answers_to_one_question_are_judged_once(project: Project, tmp_pat
     assert evaluation.outcome is not None
     assert evaluation.outcome["prompts"] == evaluation.outcome["judge_calls"] == asked
     assert evaluation.outcome["cached_verdicts"] == asked
+
+
+# ------------------------------------------------------------------------------------------------ forms of replies
+def test_a_judge_that_takes_no_reply_form_is_asked_once_more_without(project: Project, tmp_path: Path) -> None:
+    with running(faults=["form:1"]) as plain:
+        evaluation = study_of(project, plain, tmp_path)
+        judge(evaluation)
+
+    found = verdicts_of(evaluation)
+    assert all(verdict.score is not None and verdict.calls == 2 for verdict in found if verdict.source == "called")
+
+
+def test_a_form_is_asked_for_where_the_catalogue_says_it_can_be(project: Project, sandbox: Sandbox) -> None:
+    studies.connect(project, sandbox.url)
+
+    assert judging.reply_forms(project, {studies.JUDGE, "unknown"}, now=timezone.now()) == {
+        studies.JUDGE: "json_object"
+    }
+
+
+# ------------------------------------------------------------------------------------------------ rules
+def seat_rule(project: Project, rule: Rule, *, counts_as: str = "shown", exact: bool = False, **settings: Any) -> None:
+    version = versions.rule(project, rule, rules.check(rule, settings))
+    Judge.objects.create(
+        project=project, rubric=rule, form="rule", model="", counts_as=counts_as, exact=exact, version=version
+    )
+
+
+def test_a_rule_scores_without_a_call_and_costs_nothing(project: Project, sandbox: Sandbox, tmp_path: Path) -> None:
+    seat_rule(project, Rule.LENGTH, counts_as="guard", most=200)
+    evaluation = study_of(project, sandbox, tmp_path)
+    judge(evaluation)
+
+    ruled = [verdict for verdict in verdicts_of(evaluation) if verdict.source == Verdict.Source.RULE]
+    assert len(ruled) == 5
+    assert {(verdict.calls, verdict.paid_nanousd, verdict.cost_nanousd) for verdict in ruled} == {(0, 0, 0)}
+    assert [v.score for v in ruled] == [float(len(v.replay.answer) <= 200) if v.replay.answer else None for v in ruled]
+    assert "length" in dict(evaluation.policy["margins"])
+    assert comparison.samples_of(evaluation, 5).guards["length"].shape == (5, 2)
+
+
+def test_an_answer_equal_to_its_reference_is_correct_and_no_model_is_asked(
+    project: Project, tmp_path: Path
+) -> None:  # fmt: skip
+    answers = {f"What is {i}?": {"old": (f"It is {i}.", 4.0), "new": ("Right.", 9.0)} for i in range(30)}
+    logged = studies.record(tmp_path, answers)
+    for index, row in enumerate(logged):
+        row["metadata"] = {"reference_answer": f"it is {index}" if index % 2 else "Something else."}
+    seat_rule(project, Rule.NORMALIZED_MATCH, counts_as="first")
+
+    with running(recordings=tmp_path) as recorded:
+        gateway = studies.connect(project, recorded.url, simulated=False)
+        studies.take_in(project, logged, tmp_path)
+        evaluation = studies.open_study(
+            project, gateway, candidates=["new"], judges=["recorded-judge"], rubrics=["correctness"], limit=30
+        )
+        judge(evaluation, rows=30)
+        asked = recorded.judge_calls
+
+    by_model = [verdict for verdict in verdicts_of(evaluation) if verdict.judge.model]
+    settled = [verdict for verdict in by_model if verdict.source == Verdict.Source.RULE]
+    assert (len(settled), asked) == (15, 15)
+    assert {verdict.score for verdict in settled} == {1.0}
+    # by hand: 4 on a scale of 1 to 10
+    assert {round(v.score or 0, 6) for v in by_model if v not in settled} == {round(3 / 9, 6)}
+
+
+def test_a_recorded_verdict_without_a_rating_stays_unscored(project: Project, tmp_path: Path) -> None:
+    answers = {
+        f"What is {i}?": {"old": (f"It is {i}.", 4.0 if i % 3 else None), "new": ("Right.", 9.0)} for i in range(30)
+    }
+    logged = studies.record(tmp_path, answers)
+
+    with running(recordings=tmp_path) as recorded:
+        gateway = studies.connect(project, recorded.url, simulated=False)
+        studies.take_in(project, logged, tmp_path)
+        evaluation = studies.open_study(
+            project, gateway, candidates=["new"], judges=["recorded-judge"], rubrics=["quality"], limit=30
+        )
+        judge(evaluation, rows=30)
+
+    found = verdicts_of(evaluation)
+    unscored = [verdict for verdict in found if verdict.score is None]
+    assert (len(found), len(unscored)) == (30, 10)
+    assert {(verdict.reason, verdict.calls) for verdict in unscored} == {(Unscored.PROSE, 2)}
+
+
+# ------------------------------------------------------------------------------------------------ two answers
+def compared(project: Project, sandbox: Sandbox, folder: Path, *, limit: int = 30) -> Evaluation:
+    gateway = studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(60), folder)
+    services.set_judges(project, [studies.JUDGE], rubrics=["quality"], compare=True)
+    request = services.EvaluationRequest(candidates=("corvus-medium",), limit=limit)
+    evaluation = services.open_evaluation(project, request, by=None, gateway=gateway, now=timezone.now())
+    return studies.run_to_end(evaluation, gateway)
+
+
+def test_two_answers_are_compared_in_both_orders_and_decide_nothing(
+    project: Project, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    evaluation = compared(project, sandbox, tmp_path)
+
+    pairs = [verdict for verdict in verdicts_of(evaluation) if verdict.against_id]
+    orders = Counter((verdict.replay_id, verdict.stood_first) for verdict in pairs)
+    assert evaluation.state == Evaluation.State.DONE
+    assert pairs
+    assert set(orders.values()) == {1}
+    assert len(orders) == 2 * len({verdict.replay_id for verdict in pairs})
+    assert all(verdict.against is not None and verdict.against.candidate.position == 0 for verdict in pairs)
+    by_order = {
+        first: [v.score for v in pairs if v.stood_first is first and v.score is not None] for first in (True, False)
+    }
+    # the sandbox's judge leans to what it reads first by 0.08, and its corvus is better than the model in production
+    assert sum(by_order[True]) / len(by_order[True]) > sum(by_order[False]) / len(by_order[False]) > 0.5
+    seats = list(evaluation.seats.select_related("judge"))
+    assert {seat.judge.rubric for seat in judging.deciding(evaluation.seats.all())} == {"quality"}
+    assert {seat.counts_as for seat in seats} == {"quality", "shown"}
+
+
+def test_the_forecast_counts_both_orders_of_the_first_prompts(
+    project: Project, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    gateway = studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(60), tmp_path)
+    request = services.EvaluationRequest(candidates=("corvus-medium",), limit=50)
+
+    told = []
+    for compare in (False, True):
+        services.set_judges(project, [studies.JUDGE], rubrics=["quality"], compare=compare)
+        told.append(services.plan(project, request, gateway=gateway, now=timezone.now()).forecast)
+
+    # by hand: one candidate on 30 prompts at most, two orders
+    assert told[1].judge_calls_at_most - told[0].judge_calls_at_most == 60
+    assert (told[1].cost_high_nanousd or 0) > (told[0].cost_high_nanousd or 0)
+
+
+# ------------------------------------------------------------------------------------------------ families
+def test_a_judge_of_an_arms_family_is_refused_and_can_be_allowed_with_a_mark(
+    project: Project, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    gateway = studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(60), tmp_path)
+    services.set_judges(project, ["aurora-mini"], rubrics=["quality"])
+    request = services.EvaluationRequest(candidates=("corvus-medium",), limit=40)
+
+    with pytest.raises(Conflict, match="aurora family"):
+        services.open_evaluation(project, request, by=None, gateway=gateway, now=timezone.now())
+    allowed = replace(request, allow_same_family=True)
+    evaluation = services.open_evaluation(project, allowed, by=None, gateway=gateway, now=timezone.now())
+
+    assert evaluation.conditions["same_family"] == [
+        {"judge": "aurora-mini", "family": "aurora", "models": ["aurora-large"]}
+    ]

@@ -171,6 +171,14 @@ def test_a_judge_is_not_tried() -> None:
     assert _codes(_choose(_offer("a"), judges=["a"])["a"]) == ["judge"]
 
 
+def test_a_model_of_a_judges_family_is_not_tried_where_no_judge_may_judge_its_kind() -> None:
+    kin = _offer("a", family="aurora")
+
+    assert _codes(_choose(kin, judge_families=["aurora"])["a"]) == ["judge_family"]
+    assert _choose(kin, judge_families=["tern"])["a"].kept
+    assert _choose(_offer("b"), judge_families=[""])["b"].kept
+
+
 def test_the_cheapest_come_first_unknown_prices_last_and_the_rest_is_beyond_the_limit() -> None:
     dear, cheap, unknown = (
         _offer("dear", input_nanousd=9_000_000_000), _offer("cheap", input_nanousd=1), _offer("odd", input_nanousd=None)

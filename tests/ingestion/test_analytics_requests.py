@@ -3,7 +3,7 @@
 import json
 from typing import Any, get_args
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 import pytest
 from django.test import Client
 from hypothesis import given

@@ -51,6 +51,9 @@ class Command(BaseCommand):
         parser.add_argument("--max-calls", type=int, metavar="N", help="hard cap on requests, retries included")
         parser.add_argument("--forecast-only", action="store_true", help="say what it would take, and store nothing")
         parser.add_argument("--replay-baseline", action="store_true", help="also call the model in production")
+        parser.add_argument(
+            "--allow-same-family", action="store_true", help="a judge may be of the family of a model it judges"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -86,6 +89,7 @@ class Command(BaseCommand):
             max_cost_usd=cap,
             max_calls=options["max_calls"],
             replay_baseline=options["replay_baseline"],
+            allow_same_family=options["allow_same_family"],
         )
 
     def _run(self, evaluation: Evaluation, calls: Gateway, *, shown: bool) -> None:

@@ -1,0 +1,79 @@
+"""What judges are asked, as rows: the product's own files, and the rubrics and rules of a project."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from evaluation.models import Judge, JudgeVersion
+from projects.models import Project
+
+PREFERENCE = "preference"  # the product's rubric for two answers
+_PROMPTS = Path(__file__).parent / "prompts"
+_SCALES = {PREFERENCE: (1.0, 7.0)}
+_SCALE = (1.0, 10.0)
+Form = JudgeVersion.Form
+
+
+def current() -> dict[str, JudgeVersion]:
+    """Return each of the product's rubrics as its file stands now; a text not seen before becomes a new version."""
+    return {rubric: of_file(rubric) for rubric in (*Judge.Rubric.values, PREFERENCE)}
+
+
+def of_file(rubric: str) -> JudgeVersion:
+    """The version that a rubric's file is now."""
+    lowest, highest = _SCALES.get(rubric, _SCALE)
+    form = Form.PAIR if rubric == PREFERENCE else Form.ANSWER
+    return _stored(None, rubric, _text(rubric), form=form, scale=(lowest, highest))
+
+
+def own(project: Project, name: str, text: str, *, lowest: float, highest: float) -> JudgeVersion:
+    """A version of a project's own rubric: its text, and after it what every judge is told about fence and tools."""
+    return _stored(project, name, whole(text), form=Form.ANSWER, scale=(lowest, highest))
+
+
+def draft(name: str, text: str, *, lowest: float, highest: float) -> JudgeVersion:
+    """The same, not stored: for a dry run."""
+    return JudgeVersion(rubric=name, form=Form.ANSWER, text=whole(text), lowest=lowest, highest=highest, text_hash="")
+
+
+def rule(project: Project, name: str, settings: Mapping[str, Any]) -> JudgeVersion:
+    """A version of a rule as a project has set it."""
+    text = json.dumps(settings, sort_keys=True, ensure_ascii=False)
+    return _stored(project, name, text, form=Form.RULE, scale=(0.0, 1.0))
+
+
+def in_force(judge: Judge) -> JudgeVersion:
+    """What a judge is asked now."""
+    return judge.version if judge.version is not None else of_file(judge.rubric)
+
+
+def whole(text: str) -> str:
+    """A rubric with what every judge is told beside."""
+    return f"{text.rstrip()}\n\n{_file('frame')}"
+
+
+def bare(version: JudgeVersion) -> str:
+    """A rubric's own part of its text."""
+    return version.text.removesuffix(_file("frame")).rstrip()
+
+
+def _text(rubric: str) -> str:
+    return whole(_file(rubric))
+
+
+@lru_cache(maxsize=16)
+def _file(name: str) -> str:
+    return (_PROMPTS / f"{name}.md").read_text(encoding="utf-8")
+
+
+def _stored(
+    project: Project | None, rubric: str, text: str, *, form: str, scale: tuple[float, float]
+) -> JudgeVersion:  # fmt: skip
+    known_by = json.dumps([rubric, form, *scale, text], ensure_ascii=False)
+    text_hash = hashlib.sha256(known_by.encode()).hexdigest()  # a rubric's text: nothing private to guess
+    fields = {"rubric": rubric, "form": form, "text": text, "lowest": scale[0], "highest": scale[1]}
+    version, _ = JudgeVersion.objects.get_or_create(project=project, text_hash=text_hash, defaults=fields)
+    return version
