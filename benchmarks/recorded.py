@@ -1,11 +1,15 @@
 """The whole path on recorded answers of real models and verdicts of real judges, through the product's own services.
 
     python -m benchmarks.recorded --recordings DIR --set qa|chat|segment --baseline MODEL
-        [--candidates A,B] [--sample N] [--seed S] [--db FILE] [--json]
+        [--candidates A,B] [--sample N] [--threshold C] [--seed S] [--db FILE] [--json]
+    python -m benchmarks.recorded --recordings DIR --set qa|chat|segment --draws D [--limit L] [--labels N]
+        [--threshold C] [--seed S] [--json]
 
 Starts a sandbox over the recordings, makes a project in a scratch database (`--db` keeps and reuses one), imports the
 baseline's recorded answers as its production logs, evaluates and recommends. No network beyond loopback; the same seed
 prints the same bytes. No token counts and latencies are recorded, so quality alone decides.
+
+With `--draws` the engine decides many random draws of models instead, without a database: benchmarks/recorded_draws.py.
 """
 
 import argparse
@@ -13,6 +17,7 @@ import base64
 import gzip
 import hashlib
 import json
+import math
 import os
 import sys
 import tempfile
@@ -23,7 +28,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evaluation.statistics.policy import HIGHEST_THRESHOLD, Policy
+
 if TYPE_CHECKING:
+    from benchmarks import recorded_draws
     from evaluation.models import Evaluation
     from projects.models import Project
 
@@ -86,7 +94,13 @@ def scores(folder: Path, name: str) -> dict[str, float]:
 
 def main() -> None:
     """Parse, prepare a scratch instance, run, print."""
-    options = _parser().parse_args()
+    parser = _parser()
+    options = parser.parse_args()
+    if options.draws is not None:
+        print(_draws(options))
+        return
+    if options.labels:
+        parser.error("--labels: only with --draws")
     recorded = Recorded.load(options.recordings, options.set)
     if options.baseline is None:
         means = scores(options.recordings, options.set)
@@ -98,7 +112,7 @@ def main() -> None:
     if options.baseline in candidates:
         sys.exit(f"{options.baseline}: a baseline is no candidate")
     with tempfile.TemporaryDirectory(prefix="agentopt-recorded-") as scratch:
-        _set_up(Path(scratch), options.db)
+        _set_up(Path(scratch), options.db, threshold=options.threshold)
         found = _benchmark(options, recorded, candidates or recorded.comparable(options.baseline), Path(scratch))
     print(json.dumps(found, ensure_ascii=False) if options.json else _text(found, baseline=options.baseline))
 
@@ -115,10 +129,76 @@ def _parser() -> argparse.ArgumentParser:
         "--candidates", metavar="A,B", help="default: all with answers to 95 %% of the baseline's prompts"
     )
     parser.add_argument("--sample", type=int, metavar="N", help="at most 3·N prompts per candidate")
+    parser.add_argument("--threshold", type=_confidence, metavar="C", help="stated confidence needed; default 0.7")
+    parser.add_argument("--draws", type=_count, metavar="D", help="decide so many random draws of models instead")
+    parser.add_argument("--limit", type=_limit, default=300, metavar="L", help="prompts a draw may use; default 300")
+    parser.add_argument(
+        "--labels", type=_count, default=0, metavar="N", help="prompts of a draw whose recorded right or wrong is known"
+    )
     parser.add_argument("--seed", type=int, default=7, metavar="S")
     parser.add_argument("--db", type=Path, metavar="FILE", help="SQLite database to keep and reuse")
     parser.add_argument("--json", action="store_true")
     return parser
+
+
+def _confidence(text: str) -> float:
+    value = float(text)
+    if not 0.5 <= value <= HIGHEST_THRESHOLD:
+        raise argparse.ArgumentTypeError(f"a number from 0.5 to {HIGHEST_THRESHOLD}")
+    return value
+
+
+def _count(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("at least 1")
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if int(text) < Policy().least_prompts:
+        raise argparse.ArgumentTypeError(f"at least {Policy().least_prompts}")
+    return int(text)
+
+
+def _draws(options: argparse.Namespace) -> str:
+    """Decide random draws of the set's models and say how often the engine was right."""
+    from benchmarks import recorded_draws
+
+    judged = options.set == "chat"
+    if options.labels and judged:
+        sys.exit("chat holds no recorded right or wrong: --labels needs qa or segment")
+    # right or wrong is known exactly; a recorded judge, or one that labels are to correct, is of unknown kind
+    judge_sd = recorded_draws.UNKNOWN_JUDGE_SD if judged or options.labels else 0.0
+    policy = Policy(threshold=options.threshold or Policy().threshold, judge_sd=judge_sd, margins=(("quality", 0.05),))
+    question = recorded_draws.Question(policy, options.limit, options.labels)
+    found = recorded_draws.report(_recordings(options), question, draws=options.draws, seed=options.seed)
+    return json.dumps({"set": options.set, **found}, indent=None if options.json else 2)
+
+
+def _recordings(options: argparse.Namespace) -> "dict[str, recorded_draws.Recording]":
+    """Each model's scores in [0, 1] and answer lengths."""
+    from benchmarks import recorded_draws
+
+    kept: dict[str, dict[str, float]] = {}
+    lengths: dict[str, dict[str, int]] = {}
+    for row in _rows(options.recordings, f"{options.set}_completions"):
+        lengths.setdefault(row["model"], {})[row["prompt_id"]] = len(row["content"])
+        if options.set != "chat":
+            kept.setdefault(row["model"], {})[row["prompt_id"]] = float(row["correct"])
+    for row in _rows(options.recordings, "chat_verdicts") if options.set == "chat" else ():
+        low, high = row["scale"]
+        score = math.nan if row["score"] is None else (row["score"] - low) / (high - low)
+        kept.setdefault(row["model"], {})[row["prompt_id"]] = score
+    use_cases = {
+        row["prompt_id"]: row.get("suite") or row.get("segment") or ""
+        for row in _rows(options.recordings, f"{options.set}_prompts")
+    }
+    return {
+        model: recorded_draws.Recording(
+            {n: x for n, x in scored.items() if n in lengths[model]}, lengths[model], use_cases
+        )
+        for model, scored in kept.items()
+    }
 
 
 def _rows(folder: Path, stem: str) -> Iterator[dict[str, Any]]:
@@ -134,7 +214,7 @@ def _rows(folder: Path, stem: str) -> Iterator[dict[str, Any]]:
     sys.exit(f"{folder} holds no {stem}.jsonl or {stem}.jsonl.gz")
 
 
-def _set_up(scratch: Path, db: Path | None) -> None:
+def _set_up(scratch: Path, db: Path | None, *, threshold: float | None = None) -> None:
     """Start Django on a scratch instance; nothing of the caller's settings reaches it."""
     for name in FORBIDDEN:
         os.environ.pop(name, None)
@@ -149,6 +229,8 @@ def _set_up(scratch: Path, db: Path | None) -> None:
         "ALLOW_PRIVATE_ADDRESSES": "true",
         "LOG_LEVEL": "ERROR",
     }
+    if threshold is not None:
+        os.environ["CONFIDENCE_THRESHOLD"] = str(threshold)
     import django
     from django.core.management import call_command
 
