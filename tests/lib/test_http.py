@@ -1,6 +1,5 @@
 """Outbound HTTP: which addresses are reached, and what stays unsaid."""
 
-import asyncio
 import socket
 import ssl
 import threading
@@ -13,6 +12,7 @@ import httpx
 import pytest
 
 from agentopt.lib import http
+from tests.loops import run_alone
 
 Found = list[tuple[Any, ...]]
 
@@ -74,7 +74,7 @@ def by_aiohttp(url: str) -> str:
         async with aiohttp.ClientSession(connector=http.connector(1)) as session, session.get(url) as reply:
             return await reply.text()
 
-    return asyncio.run(get())
+    return run_alone(get())
 
 
 BOTH = pytest.mark.parametrize("get", [by_httpx, by_aiohttp])

@@ -3,8 +3,6 @@
 import asyncio
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -12,19 +10,11 @@ from ingestion.gateway import chat, patience
 from ingestion.gateway.base import ChatRequest
 from ingestion.gateway.lanes import Lane
 from tests.ingestion.gateway.fake import Handler, completion, serving
-
-
-def on_a_loop(body: Callable[[], None]) -> None:
-    async def run() -> None:
-        body()
-
-    # in a thread of its own: in this one the browser tests' loop may run already
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(lambda: asyncio.run(run())).result()
+from tests.loops import run_alone
 
 
 def test_a_429_halves_the_room_once_a_round_and_answers_win_it_back() -> None:
-    def body() -> None:
+    async def body() -> None:
         clock = [10.0]
         lane = Lane(lambda: clock[0], 8)
         lane.busy = 8
@@ -43,7 +33,7 @@ def test_a_429_halves_the_room_once_a_round_and_answers_win_it_back() -> None:
             lane.limited(began=clock[0], retry_after_s=None)
         assert lane.limit == 1
 
-    on_a_loop(body)
+    run_alone(body())
 
 
 def test_a_closed_lane_opens_when_it_was_told_to() -> None:
@@ -54,7 +44,7 @@ def test_a_closed_lane_opens_when_it_was_told_to() -> None:
         await asyncio.wait_for(asyncio.gather(*(lane.enter() for _ in range(1))), 5)
         return time.monotonic() - began
 
-    assert asyncio.run(run()) >= 0.2
+    assert run_alone(run()) >= 0.2
 
 
 def test_one_who_gives_up_waiting_passes_the_turn_on() -> None:
@@ -68,7 +58,7 @@ def test_one_who_gives_up_waiting_passes_the_turn_on() -> None:
         await asyncio.wait_for(second, 5)
         assert lane.busy == 1
 
-    asyncio.run(run())
+    run_alone(run())
 
 
 def test_a_provider_with_little_room_answers_everything_in_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
