@@ -10,11 +10,11 @@ from django.db import transaction
 from django.db.models import Q
 
 from agentopt.lib.errors import Conflict
-from evaluation import ledger, measurements, scores
+from evaluation import findings, ledger, measurements, scores
 from evaluation.judges import panel
 from evaluation.measurements import Cell, Line, Measurements, Table
 from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Seat
-from evaluation.statistics import decision, use_cases
+from evaluation.statistics import decision
 from evaluation.statistics import outcome as outcomes
 from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted
 
@@ -189,24 +189,19 @@ def _comparisons(
             low=seen.low if known else None,
             high=seen.high if known else None,
         )
-    yield from _by_use_case(candidate, table, finding, start=0 if look.ranking else _ranked(outcome))
+    yield from _by_use_case(candidate, table, finding, outcome=outcome)
 
 
-def _ranked(outcome: Outcome) -> int:
-    """Prompts of the ranking stage, which the test does not use."""
-    return max((look.prompts for look in outcome.looks if look.ranking), default=0)
-
-
-def _by_use_case(candidate: Candidate, table: Table, finding: outcomes.Finding, *, start: int) -> Iterator[Comparison]:
+def _by_use_case(
+    candidate: Candidate, table: Table, finding: outcomes.Finding, *, outcome: Outcome
+) -> Iterator[Comparison]:
     """Quality by use case at the last look: findings shrunk towards the overall mean, not verdicts."""
-    look, evaluation = finding.look, candidate.evaluation
-    rows = slice(start, start + (look.prompts if look else 0))
-    quality = table.samples.guards["quality"][rows]
-    labels = np.array(table.use_cases[rows], dtype=str)
-    margin = dict(Policy.from_json(evaluation.policy).margins).get("quality", 1.0)
-    diff = quality[:, finding.column] - quality[:, 0]
-    for found in use_cases.findings(diff, labels, margin=margin):
-        own = quality[(labels == found.use_case) & np.isfinite(diff)]
+    evaluation, column = candidate.evaluation, finding.column
+    rows, policy = findings.rows_of(outcome, column), Policy.from_json(candidate.evaluation.policy)
+    quality, labels = table.samples.guards["quality"][rows], np.array(table.use_cases[rows], dtype=str)
+    known = np.isfinite(quality[:, column] - quality[:, 0])
+    for found in findings.by_use_case(table, policy, outcome, column=column):
+        own = quality[(labels == found.use_case) & known]
         yield Comparison(
             evaluation=evaluation,
             candidate=candidate,
@@ -216,7 +211,7 @@ def _by_use_case(candidate: Candidate, table: Table, finding: outcomes.Finding, 
             n_units=len(set(table.samples.unit[rows][labels == found.use_case].tolist())),
             n_unscored=int((labels == found.use_case).sum()) - found.prompts,
             baseline=float(own[:, 0].mean()),
-            value=float(own[:, finding.column].mean()),
+            value=float(own[:, column].mean()),
             estimate=found.shrunk,
             low=found.shrunk - 1.96 * found.error,
             high=found.shrunk + 1.96 * found.error,
@@ -232,6 +227,8 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
     look = outcome.findings[outcome.leader - 1].look if outcome.leader else None
     measures = look.measures if look else {}
     took = ledger.counts(evaluation)
+    found = measured(evaluation, rows=outcome.prompts)
+    table = measurements.table(found)
     return {
         "code": outcome.code,
         "reason": outcome.reason,
@@ -246,6 +243,11 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
         "unknown": sorted(
             name for name, weight, _ in policy.weights
             if weight and look and (name not in measures or not measures[name].prompts)
+        ),
+        "use_cases": findings.use_case_rows(table, policy, outcome),
+        "changes": findings.changes(
+            table, policy, outcome, total=total_of(evaluation), arms=[column.offer.name for column in columns],
+            judges=panel.models(found.chairs),
         ),
         **took,
         **_saved(evaluation, outcome, took["spent_nanousd"], policy=policy),

@@ -10,7 +10,7 @@ from django.utils import timezone
 from agentopt.lib import charts
 from agentopt.lib.money import NANO
 from agentopt.lib.wording import DASH, count, dollars, interval, percent, score, signed
-from evaluation import plots, selectors, standing, tabs
+from evaluation import changes, conditions, grounds, plots, selectors, standing, tabs
 from evaluation.models import Candidate, Evaluation, Look
 from evaluation.selectors import Arm, Detail
 from projects.models import Job, Project, User
@@ -27,6 +27,7 @@ ARM_TONES = {
     Candidate.State.PASSED: "ok", Candidate.State.TRYING: "info", Candidate.State.DROPPED: "bad",
     Candidate.State.NOT_SHOWN: "warn",
 }  # fmt: skip
+OUT = (Candidate.State.DROPPED, Candidate.State.DROPPED_AT_RANKING)
 # codes of evaluation.statistics.outcome.REASONS
 RESULTS = {
     "no_candidate": "there was no candidate to try",
@@ -149,23 +150,15 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One condition at the last look at the candidate being tried; no bound: that look could show nothing."""
+class UseCase:
+    """What was found in one use case, as texts."""
 
     name: str
-    estimate: str
-    bound: str
-    bar: str
-    is_shown: bool
-
-
-@dataclass(frozen=True)
-class Checks:
-    """What the candidate being tried has shown so far."""
-
-    candidate: str
     prompts: int
-    rows: list[Check]
+    estimate: str
+    interval: str
+    chance_worse: float
+    is_worse: bool
 
 
 @dataclass(frozen=True)
@@ -175,6 +168,8 @@ class Progress:
     stages: list[Stage]
     job: Job | None
     seen_at: datetime | None
+    prompts_paid: int
+    prompts_at_most: int
     answered: int
     failed: int
     missing: int
@@ -184,6 +179,17 @@ class Progress:
     lost: list[standing.Failure]  # by kind and provider, of candidates
     retryable: int
     left: str  # empty: it stands still, or it is too early to tell
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """What stopping early has saved against all candidates on all prompts."""
+
+    answers: int
+    planned: int
+    saved: int
+    saved_usd: float | None
+    share: float
 
 
 @dataclass(frozen=True)
@@ -205,8 +211,11 @@ class Sight:
     margin: float | None
     n_looks: int
     looks: charts.Chart | None
-    checks: Checks | None  # while there is no result
+    conditions: conditions.Table | None  # of the leader, or of the candidate being tried
     measures: list[Measure]
+    use_cases: list[UseCase]
+    changes: list[changes.Said]
+    stopping: Stopping | None  # once there is a result
     judges: list[JudgeRow]
     coverage: standing.Coverage  # without examples
 
@@ -218,6 +227,7 @@ def sight(evaluation: Evaluation) -> Sight:
     margin = dict(found.policy.get("margins", [])).get("quality")
     looks = list(evaluation.looks.order_by("-ranking", "prompts"))
     is_active = evaluation.state in ACTIVE
+    shown = standing.shown(found, looks)
     return Sight(
         evaluation=evaluation,
         found=found,
@@ -233,9 +243,12 @@ def sight(evaluation: Evaluation) -> Sight:
         rows=_candidate_rows(found, looks, margin=margin),
         margin=margin,
         n_looks=len(looks),
-        looks=_looks_chart(found, looks, baseline=baseline),
-        checks=_checks(found, looks) if evaluation.state != State.DONE else None,
+        looks=plots.looks(shown, chart_id="looks") if shown else None,
+        conditions=conditions.table(shown) if shown else None,
         measures=_measures(found),
+        use_cases=_use_cases(found),
+        changes=_changes(found),
+        stopping=_stopping(found),
         judges=_judge_rows(found),
         coverage=standing.coverage(evaluation, with_examples=False),
     )
@@ -261,6 +274,8 @@ def _progress(evaluation: Evaluation, found: Detail) -> Progress:
         stages=_stages(evaluation, found, tried),
         job=job if job and job.state in (Job.State.QUEUED, Job.State.RUNNING) else None,
         seen_at=job.heartbeat_at if job else None,
+        prompts_paid=standing.prompts_paid(evaluation),
+        prompts_at_most=min(found.row.limit, found.population.get("replayable") or 0),
         answered=sum(arm.answered for arm in tried),
         failed=sum(arm.failed for arm in tried),
         missing=sum(arm.missing for arm in tried),
@@ -319,7 +334,7 @@ def _candidate_rows(found: Detail, looks: Sequence[Look], *, margin: float | Non
             is_leader=arm.id == leader,
             quality=(quality := seen[arm.id]),
             bar=_bar(arm, scale, quality, _bound(arm, looks)) if quality else None,
-            note=_note(arm, codes.get(arm.id, "")),
+            note=_note(arm, codes.get(arm.id, ""), [look for look in looks if look.candidate_id == arm.id]),
         )
         for arm in tried
     ]
@@ -327,7 +342,7 @@ def _candidate_rows(found: Detail, looks: Sequence[Look], *, margin: float | Non
 
 def _seen(arm: Arm, looks: Sequence[Look]) -> Seen | None:
     """Quality at the end, or at the last look so far."""
-    found = condition(looks[-1], "quality") if looks else None
+    found = guard(looks[-1], "quality") if looks else None
     if arm.quality is not None:
         ends = (arm.quality.estimate, arm.quality.low, arm.quality.high)
     else:
@@ -339,11 +354,11 @@ def _seen(arm: Arm, looks: Sequence[Look]) -> Seen | None:
 def _bound(arm: Arm, looks: Sequence[Look]) -> float | None:
     """The bound of quality at the last look that could show anything."""
     own = [look for look in looks if look.candidate_id == arm.id and not look.ranking]
-    seen = [found for found in (condition(look, "quality") for look in own) if found]
+    seen = [found for found in (guard(look, "quality") for look in own) if found]
     return next((found["bound"] for found in reversed(seen) if found["bound"] is not None), None)
 
 
-def condition(look: Look, metric: str) -> Mapping[str, Any] | None:
+def guard(look: Look, metric: str) -> Mapping[str, Any] | None:
     """The guard on a metric at a look; None: the look knows nothing of it."""
     return next((one for one in look.conditions if one["metric"] == metric and one["kind"] == "margin"), None)
 
@@ -357,9 +372,15 @@ def _bar(arm: Arm, scale: charts.Scale, seen: Seen, bound: float | None) -> char
     )  # fmt: skip
 
 
-def _note(arm: Arm, code: str) -> str:
-    """Why a candidate stopped, and what went wrong with its calls."""
-    said = [STOPPED[code]] if code in STOPPED else []
+def _note(arm: Arm, code: str, looks: Sequence[Look]) -> str:
+    """Why and when a candidate stopped, and what went wrong with its calls."""
+    said = []
+    if arm.state in OUT and looks:
+        why = STOPPED.get(code, STOPPED["no_candidate_likely"])
+        stage = "of the ranking" if looks[-1].ranking else "of its test"
+        said = ["; ".join([f"after {looks[-1].prompts} prompts {stage}: {why}", *grounds.failing(looks[-1])])]
+    elif code in STOPPED:
+        said = [STOPPED[code]]
     if arm.refused:
         said.append(f"refused {arm.refused} of {arm.prompts} calls")
     if arm.failed:
@@ -369,57 +390,49 @@ def _note(arm: Arm, code: str) -> str:
     return "; ".join(said)
 
 
-# ------------------------------------------------------------------------------------------------ figures
-def _looks_chart(found: Detail, looks: Sequence[Look], *, baseline: Arm | None) -> charts.Chart | None:
-    """The looks at the candidate being tried, or at the leader; the ranking is no look, it costs no error."""
-    leader = (found.outcome or {}).get("leader")
-    trying = next((arm.id for arm in found.arms if arm.state == Candidate.State.TRYING), None)
-    shown = leader or trying
-    own = [look for look in looks if look.candidate_id == shown and not look.ranking]
-    seen = [(look, known) for look in own if (known := condition(look, "quality"))]
-    arm = next((arm for arm in found.arms if arm.id == shown), None)
-    if not seen or arm is None or baseline is None:
-        return None
-    points = [
-        plots.LookPoint(
-            look.prompts, known["estimate"], known["low"], known["high"], bound=known["bound"], is_shown=known["shown"]
+# ------------------------------------------------------------------------------------------------ what was shown
+def _use_cases(found: Detail) -> list[UseCase]:
+    """What was found by use case, the flagged ones first."""
+    rows = sorted((found.outcome or {}).get("use_cases", []), key=lambda row: (not row["worse"], row["estimate"]))
+    return [
+        UseCase(
+            row["use_case"] or "without a use case", row["prompts"], signed(row["estimate"]), interval(row),
+            row["chance_worse"], row["worse"],
         )
-        for look, known in seen
-        if known["estimate"] is not None and known["low"] is not None and known["high"] is not None
-    ]
-    if not points:
-        return None
-    return plots.looks(arm.name, baseline.name, points=points, bar=seen[0][1]["bar"])
-
-
-# ------------------------------------------------------------------------------------------------ checks and measures
-def _checks(found: Detail, looks: Sequence[Look]) -> Checks | None:
-    arm = next((arm for arm in found.arms if arm.state == Candidate.State.TRYING), None)
-    own = [look for look in looks if arm and look.candidate_id == arm.id and not look.ranking]
-    if arm is None or not own:
-        return None
-    rows = [
-        Check(
-            one["metric"] if one["kind"] == "margin" else f"{one['metric']} {one['kind']}".replace("gain gain", "gain"),
-            signed(one["estimate"]), signed(one["bound"]), signed(one["bar"], 2), is_shown=bool(one["shown"]),
-        )
-        for one in own[-1].conditions
+        for row in rows
     ]  # fmt: skip
-    return Checks(arm.name, own[-1].prompts, rows)
 
 
+def _changes(found: Detail) -> list[changes.Said]:
+    outcome = found.outcome or {}
+    return changes.said(
+        outcome.get("changes", []), recommended=found.row.recommended, leader=found.row.leader,
+        unscored=outcome.get("unscored", 0),
+    )  # fmt: skip
+
+
+def _stopping(found: Detail) -> Stopping | None:
+    outcome = found.outcome or {}
+    planned, saved = outcome.get("planned_answers") or 0, outcome.get("saved_answers") or 0
+    if not planned:
+        return None
+    nanousd = outcome.get("saved_nanousd")
+    usd = None if nanousd is None else nanousd / NANO
+    return Stopping(outcome.get("answers", 0), planned, saved, usd, saved / planned)
+
+
+# ------------------------------------------------------------------------------------------------ measures
 def _measures(found: Detail) -> list[Measure]:
-    """Every metric of the leader against the baseline, then quality within each use case."""
+    """Every metric of the leader against the baseline."""
     leader = (found.outcome or {}).get("leader")
     arm = next((arm for arm in found.arms if arm.id == leader), None)
     known = [metric for metric in (arm.metrics if arm else []) if metric.estimate is not None]
-    overall = [_measure(metric) for metric in known if not metric.use_case]
-    return overall + [_measure(metric) for metric in known if metric.use_case]
+    return [_measure(metric) for metric in known if not metric.use_case]
 
 
 def _measure(metric: selectors.Metric) -> Measure:
     say, is_share_saved = _SAID.get(metric.metric, (score, False))
-    name = f"{metric.metric}, {metric.use_case}" if metric.use_case else metric.metric.removeprefix("level ")
+    name = metric.metric.removeprefix("level ")
     if is_share_saved:
         difference, ends = f"saves {percent(metric.estimate, 0)}", interval(metric, "percent:0")
     else:

@@ -1,27 +1,12 @@
 """Figures of an evaluation: looks at a candidate and spend, each with its sentence; looks with their table."""
 
-import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from agentopt.lib import charts
-from agentopt.lib.wording import DASH, THIN, dollars, signed
-
-_ROOM = 0.08  # of an axis beyond the outermost mark
-_APART = 0.06  # of an axis between two labels
-
-
-@dataclass(frozen=True)
-class LookPoint:
-    """What was seen of a candidate after so many prompts; no bound: nothing could be shown at that look."""
-
-    prompts: int
-    estimate: float
-    low: float
-    high: float
-    bound: float | None
-    is_shown: bool
+from agentopt.lib.wording import DASH, dollars
+from evaluation import conditions
 
 
 @dataclass(frozen=True)
@@ -36,122 +21,189 @@ class SpendBar:
     forecast_at: str | None
 
 
-# ------------------------------------------------------------------------------------------------ looks
-def looks(  # the sentence, the table and the figure tell the same points
-    candidate: str,
-    baseline: str,
-    *,
-    points: Sequence[LookPoint],
-    bar: float,
-    metric: str = "quality",
-    note: str = "",
-    chart_id: str = "looks",
-) -> charts.Chart:
-    """The bound that decides against the margin, look by look; it shows why an evaluation stopped or goes on.
+# ------------------------------------------------------------------------------------------------ the looks
+@dataclass(frozen=True)
+class _Growth:
+    """One check over the looks that tested it, and the window of the figure."""
+
+    check: Mapping[str, Any]
+    rows: Sequence[tuple[int, Mapping[str, Any]]]  # prompts, the check as it stood
+    bounds: Sequence[tuple[int, float]]
+    x: tuple[float, float]
+    y: tuple[float, float]
+    limit: int  # prompts per candidate at most
+
+    @property
+    def last(self) -> int:
+        """Prompts of the last look."""
+        return self.rows[-1][0]
+
+
+def looks(evidence: Mapping[str, Any], *, chart_id: str = "f-looks") -> charts.Chart | None:
+    """How the check that decides grew from look to look; None where nothing was tested beyond the ranking.
 
     Args:
-        points: by growing number of prompts, at least one.
-        bar: what the bound must exceed, such as −0.05.
+        evidence: of a recommendation, or what an evaluation has shown so far in the same form (`grounds`).
+        chart_id: unique in its page.
     """
-    low, high = _span([*(p.low for p in points), *(p.high for p in points), *_bounds(points), bar, 0.0])
-    layout = {
-        "xaxis": {
-            "range": _room(0, points[-1].prompts, share=0.06),
-            "tickvals": _far_apart([p.prompts for p in points]),
-            "title": {"text": "fresh prompts, one per conversation first"},
-        },
-        "yaxis": {"range": [low, high], **_difference_ticks(low, high)},
-        "margin": {"l": 48, "r": 10, "t": 8, "b": 44},
-        "shapes": [
-            charts.zone_y(low, bar),
-            charts.line_y(bar, name="bad"),
-            charts.line_y(0, name="border-strong", dash=""),
-        ],
-        "annotations": _look_labels(points, bar=bar, wide=True),
-    }
+    growth = _growth(evidence)
+    if growth is None:
+        return None
+    check, end = growth.check, _end(evidence["outcome"])
+    name, last, said = conditions.label(check), growth.last, _reading(check)
     return charts.Chart(
         id=chart_id,
-        title=f"{candidate}: {_look_title(points)}",
-        note=note or f"{metric} difference to {baseline}; upright lines: 95{THIN}% interval",
-        label=_look_sentence(points[-1], bar=bar),
+        title="How the evidence grew",
+        note=f"{name.lower()}, the weakest check, at each look; thin: 95\u202f% interval",
+        label=f"{name} after {last} prompts: {conditions.estimate(check)} {conditions.interval(check)}, "
+        f"required {conditions.required(check)}; {_bound_said(growth, said)}; {len(growth.rows)} looks.",
         table=charts.Table(
-            ("Prompts", "Difference", f"95{THIN}% interval", "Bound that decides", "Shown"),
-            [_look_row(point) for point in points],
+            ("Prompts", "Estimate", "95\u202f% interval", "Bound that decides", "Shown"),
+            [
+                (f"{n:,}", conditions.estimate(one), conditions.interval(one).strip("()"), said(one["bound"]), _is(one))
+                for n, one in growth.rows
+            ],
         ),
-        data=_look_traces(points),
-        layout=layout,
-        narrow={"annotations": _look_labels(points, bar=bar, wide=False)},
+        data=[_estimates(growth), *([_bounds(growth)] if growth.bounds else [])],
+        layout=_looks_layout(growth, end),
+        narrow={"annotations": _look_notes(growth, end, short=True)},
         size="tall",
     )
 
 
-def _bounds(points: Sequence[LookPoint]) -> list[float]:
-    return [point.bound for point in points if point.bound is not None]
+def _end(outcome: Mapping[str, Any]) -> str:
+    """How the looks ended; empty: they go on."""
+    if outcome["recommended"]:
+        return "cleared: stopped"
+    return "" if outcome.get("live") else "stopped"
 
 
-def _look_traces(points: Sequence[LookPoint]) -> list[dict[str, Any]]:
-    deciding = [point for point in points if point.bound is not None]
-    seen = {
+def _is(check: Mapping[str, Any]) -> str:
+    return "yes" if check["verdict"] == "shown" else DASH if check["bound"] is None else "no"
+
+
+def _bound_said(growth: _Growth, said: Callable[[float | None], str]) -> str:
+    if not growth.bounds:
+        return "nothing could be shown yet"
+    return f"the bound that decides is {said(growth.bounds[-1][1])}"
+
+
+def _growth(evidence: Mapping[str, Any]) -> _Growth | None:
+    # a cost limit is held upside down (conditions.level), which no axis can show
+    check = conditions.weakest(evidence, without=("cost_per_call_usd",))
+    if check is None:
+        return None
+    rows = [
+        (look["prompts"], one)
+        for look in evidence["looks"]
+        for one in look["checks"]
+        if not look["ranking"] and (one["metric"], one["kind"]) == (check["metric"], check["kind"])
+    ]
+    if not rows:
+        return None
+    bounds = [(prompts, one["bound"]) for prompts, one in rows if one["bound"] is not None]
+    first, last, end = rows[0][0], rows[-1][0], evidence["question"]["limit"]
+    right = end if last < end <= 3 * last else last * 1.35
+    values = [x for _, one in rows for x in (one["low"], one["high"])] + [x for _, x in bounds] + [check["bar"]]
+    if check["kind"] == "margin":
+        values.append(0.0)
+    room = 0.12 * ((max(values) - min(values)) or 1.0)
+    window = (min(values) - room, max(values) + room)
+    return _Growth(check, rows, bounds, x=(first - 0.06 * (right - first), right), y=window, limit=end)
+
+
+def _reading(check: Mapping[str, Any]) -> Callable[[float | None], str]:
+    say = conditions.level if check["kind"] == "limit" else conditions.difference
+    return lambda value: say(check["metric"], value)
+
+
+def _estimates(growth: _Growth) -> dict[str, Any]:
+    known = [one for _, one in growth.rows]
+    return {
         "type": "scatter",
         "mode": "markers",
-        "x": [point.prompts for point in points],
-        "y": [point.estimate for point in points],
+        "name": "estimate",
+        "x": [n for n, _ in growth.rows],
+        "y": [one["estimate"] for one in known],
+        "marker": {"symbol": "square", "size": 6},
         "meta": {"c": "c0"},
-        "marker": {"size": 7},
-        "error_y": _error([(p.estimate, p.low, p.high) for p in points]),
-        "customdata": [[signed(p.estimate), signed(p.low), signed(p.high)] for p in points],
-        "hovertemplate": "%{x} prompts<br>%{customdata[0]} (%{customdata[1]} to %{customdata[2]})<extra></extra>",
+        "error_y": {
+            "type": "data",
+            "symmetric": False,
+            "array": [one["high"] - one["estimate"] for one in known],
+            "arrayminus": [one["estimate"] - one["low"] for one in known],
+        },
+        "hovertemplate": f"%{{x}} prompts<br>estimate %{{y:{_unit(growth.check)}}}<extra></extra>",
     }
-    decides = {
+
+
+def _bounds(growth: _Growth) -> dict[str, Any]:
+    return {
         "type": "scatter",
         "mode": "lines+markers",
-        "x": [point.prompts for point in deciding],
-        "y": [point.bound for point in deciding],
+        "name": "bound that decides",
+        "x": [n for n, _ in growth.bounds],
+        "y": [x for _, x in growth.bounds],
+        "marker": {"size": 6},
         "meta": {"c": "c1"},
-        "line": {"width": 2.5},
-        "marker": {"size": 7, "symbol": "diamond"},
-        "customdata": [signed(point.bound) for point in deciding],
-        "hovertemplate": "%{x} prompts<br>deciding bound %{customdata}<extra></extra>",
+        "hovertemplate": f"%{{x}} prompts<br>bound that decides %{{y:{_unit(growth.check)}}}<extra></extra>",
     }
-    return [seen, decides] if deciding else [seen]
 
 
-def _look_labels(points: Sequence[LookPoint], *, bar: float, wide: bool) -> list[dict[str, Any]]:
-    left = {"x": 0, "xref": "paper", "xanchor": "left", "xshift": 4}  # before the first look nothing is drawn
-    labels: list[dict[str, Any]] = [
-        {**left, "y": bar, "text": f"margin {signed(bar, 2)}", "yanchor": "top", "name": "bad", "yshift": -1},
-        {**left, "y": 0, "text": "same", "yanchor": "bottom"},
-    ]
-    deciding = [point for point in points if point.bound is not None]
-    if deciding:
-        point = deciding[(len(deciding) - 1) // 2]
-        is_last = point is points[-1]  # beyond it there is no room for words
-        labels.append(
-            {"x": point.prompts, "y": point.bound, "text": "bound that decides" if wide else "bound", "name": "c1",
-             "xanchor": "right" if is_last else "left", "yanchor": "top", "xshift": 0 if is_last else 6, "yshift": -6,
-             "font": {"weight": 600}}
-        )  # fmt: skip
-    return labels
+def _looks_layout(growth: _Growth, end: str) -> dict[str, Any]:
+    (left, right), (bottom, top), bar = growth.x, growth.y, float(growth.check["bar"])
+    ends = [growth.limit] if growth.limit <= right else []
+    ticks = _apart([*(n for n, _ in growth.rows), *ends], right - left)
+    shapes = [charts.zone_y(bottom, bar), charts.line_y(bar, name="bad")]
+    if growth.check["kind"] == "margin":
+        shapes.append(charts.line_y(0.0, name="border-strong", dash=""))
+    if end:
+        shapes.append(charts.line_x(growth.last, name="c1" if "cleared" in end else "c0", y=(bottom, top)))
+    return {
+        "xaxis": {"range": [left, right], "tickvals": ticks, "title": {"text": "fresh prompts"}},
+        "yaxis": {"range": [bottom, top], "tickformat": _unit(growth.check), "nticks": 6},
+        "margin": {"l": 50, "r": 12, "t": 14, "b": 44},
+        "shapes": shapes,
+        "annotations": _look_notes(growth, end),
+    }
 
 
-def _look_title(points: Sequence[LookPoint]) -> str:
-    first = next((point.prompts for point in points if point.is_shown), None)
-    return "the bound has to clear the margin" if first is None else f"the bound cleared the margin at {first} prompts"
+def _unit(check: Mapping[str, Any]) -> str:
+    """The format of the axis: scores and gains with a sign, shares in percent."""
+    form = ".0%" if check["metric"] in conditions.SHARES else ".2f"
+    return f"+{form}" if check["kind"] == "margin" else form
 
 
-def _look_sentence(last: LookPoint, *, bar: float) -> str:
-    said = f"After {last.prompts} prompts the difference is {spoken(last.estimate)}, "
-    said += f"95 percent interval {spoken(last.low)} to {spoken(last.high)}"
-    if last.bound is None:
-        return f"{said}; nothing could be shown at this look."
-    verdict = "it is above" if last.is_shown else "it must rise above"
-    return f"{said}; the bound that decides is {spoken(last.bound)}: {verdict} {spoken(bar)}."
+def _apart(places: Sequence[int], length: float) -> list[int]:
+    """Ticks that leave room for their numbers; the last ones stay."""
+    out: list[int] = []
+    for place in sorted(set(places), reverse=True):
+        if not out or out[-1] - place >= 0.07 * length:
+            out.append(place)
+    return sorted(out)
 
 
-def _look_row(point: LookPoint) -> tuple[str, ...]:
-    interval = f"{signed(point.low)} to {signed(point.high)}"
-    shown = DASH if point.bound is None else "yes" if point.is_shown else "no"
-    return str(point.prompts), signed(point.estimate), interval, signed(point.bound), shown
+def _look_notes(growth: _Growth, end: str, *, short: bool = False) -> list[dict[str, Any]]:
+    (left, right), (_, top), check, last = growth.x, growth.y, growth.check, growth.last
+    is_late = last > (left + right) / 2
+    side, shift = ("left", 4) if is_late else ("right", -4)
+    needed = "required" if short else f"required: {conditions.required(check)}"
+    notes: list[dict[str, Any]] = [
+        {"x": 0 if is_late else 1, "xref": "paper", "y": check["bar"], "text": needed, "xanchor": side,
+         "yanchor": "top", "xshift": shift, "yshift": -2, "name": "bad"},
+    ]  # fmt: skip
+    if end:
+        notes.append({"x": last, "y": top, "text": end, "yanchor": "top", "xanchor": "right" if is_late else "left",
+                      "xshift": -shift, "name": "c1" if "cleared" in end else "text-2"})  # fmt: skip
+    if check["kind"] == "margin" and not short:
+        notes.append({"x": 1, "xref": "paper", "y": 0, "text": "same as now", "xanchor": "right", "yanchor": "bottom",
+                      "xshift": -4})  # fmt: skip
+    if growth.bounds:
+        at, value = growth.bounds[max(0, len(growth.bounds) - 2)]
+        name = "bound" if short else "bound that decides"
+        notes.append({"x": at, "y": value, "text": name, "xanchor": "left", "yanchor": "top", "xshift": 8,
+                      "yshift": -6, "name": "c1", "font": {"weight": 600}})  # fmt: skip
+    return notes
 
 
 # ------------------------------------------------------------------------------------------------ spend
@@ -174,51 +226,8 @@ def _share(part: float, whole: float) -> float:
     return 100.0 if whole <= 0 else 100 * min(1.0, max(0.0, part / whole))
 
 
-# ------------------------------------------------------------------------------------------------ axes and words
+# ------------------------------------------------------------------------------------------------ words
 def spoken(value: float) -> str:
     """A difference as a screen reader should say it: plus 0.001, minus 0.063."""
     text = f"{abs(value):.3f}"
     return text if float(text) == 0 else f"{'minus' if value < 0 else 'plus'} {text}"
-
-
-def _error(rows: Sequence[tuple[float, float, float]]) -> dict[str, Any]:
-    """Error bars of (value, low, high)."""
-    return {
-        "type": "data",
-        "symmetric": False,
-        "array": [round(max(0.0, high - value), 6) for value, _, high in rows],
-        "arrayminus": [round(max(0.0, value - low), 6) for value, low, _ in rows],
-    }
-
-
-def _span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    room = (high - low or 0.1) * _ROOM
-    return round(low - room, 6), round(high + room, 6)
-
-
-def _room(low: float, high: float, *, share: float) -> tuple[float, float]:
-    room = (high - low) * share
-    return round(low, 6), round(high + room, 6)
-
-
-def _far_apart(values: Sequence[int]) -> list[int]:
-    """The values whose labels do not touch; the last one always stays."""
-    kept = [values[-1]]
-    for value in reversed(values[:-1]):
-        if kept[-1] - value >= _APART * values[-1]:
-            kept.append(value)
-    return sorted(kept)
-
-
-def _difference_ticks(low: float, high: float) -> dict[str, Any]:
-    """Five or so round steps, with a sign that a screen shows as one."""
-    step = _nice((high - low) / 5)
-    digits = max(0, -math.floor(math.log10(step) + 1e-9))
-    values = [round(i * step, 6) for i in range(math.ceil(low / step), math.floor(high / step) + 1)]
-    return {"tickvals": values, "ticktext": ["0" if value == 0 else signed(value, digits) for value in values]}
-
-
-def _nice(step: float) -> float:
-    power = 10.0 ** math.floor(math.log10(step))
-    return float(power * next(times for times in (1, 2, 5, 10) if times * power >= step * 0.999))

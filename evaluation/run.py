@@ -117,10 +117,11 @@ class _Driver:
     purse: Purse
     beat: Beat
     now: Callable[[], datetime]
+    total: int = 0  # prompts that a candidate may be asked at most
 
     def drive(self, said: Wanted) -> "calls.Ended[Any]":
         """Return why it stopped; DONE: there is an outcome, and it is stored."""
-        columns = comparison.columns_of(self.evaluation)
+        columns, self.total = comparison.columns_of(self.evaluation), comparison.total_of(self.evaluation)
         wanted: Outcome | Wanted = said
         while isinstance(wanted, Wanted):
             arms = [columns[0], *(columns[column] for column in wanted.columns)]
@@ -140,27 +141,28 @@ class _Driver:
 
     def _measure(self, wanted: Wanted, arms: list[Candidate], *, title: str) -> "calls.Ended[Any]":
         answers = len(arms[1:]) * (wanted.rows - wanted.first)
-        self.limits.beat = self._alive(title, "answers", total=answers)
+        so_far = _so_far(wanted, self.total)
+        self.limits.beat = self._alive(title, "answers", total=answers, said=so_far)
         self.purse.kind = Charge.Kind.REPLAYS
         replayed = replay.run_waiting(
             self.evaluation, arms, rows=wanted.rows, session=self.session, limits=self.limits, now=self.now
         )
         if replayed.end != End.DONE:
             return replayed
-        self.limits.beat = self._alive(title, "prompts judged", total=wanted.rows - wanted.first)
+        self.limits.beat = self._alive(title, "prompts judged", total=wanted.rows - wanted.first, said=so_far)
         self.purse.kind = Charge.Kind.VERDICTS
         judged = judging.judge_waiting(
             self.evaluation, arms, rows=wanted.rows, session=self.session, limits=self.limits, now=self.now
         )
         return calls.Ended(judged.end, (*replayed.held, *judged.held), judged.error or replayed.error)
 
-    def _alive(self, title: str, what: str, *, total: int) -> Callable[[], bool]:
+    def _alive(self, title: str, what: str, *, total: int, said: str) -> Callable[[], bool]:
         """Tell how far the step is, as a share of what waited when it began; False when a person stopped it."""
 
         def alive() -> bool:
             left = max(0, self.limits.to_do - self.limits.stored)
             done = total - round(total * left / self.limits.to_do) if self.limits.to_do else total
-            self.beat(done=done, total=total, message=f"{title}: {done} of {total} {what}")
+            self.beat(done=done, total=total, message=f"{title}: {done} of {total} {what}{said}")
             return Evaluation.objects.filter(pk=self.evaluation.pk, state=State.RUNNING).exists()
 
         return alive
@@ -176,6 +178,18 @@ def _title(wanted: Wanted, arms: list[Candidate]) -> str:
     if wanted.first == 0 and len(arms) > 1:
         return f"Ranking {len(arms)} candidates"
     return f"Trying {arms[0].offer.name}"
+
+
+def _so_far(wanted: Wanted, total: int) -> str:
+    """Prompts used and at most, and the state of each condition at the last look at the candidate being tried."""
+    look = next((one for one in reversed(wanted.looks) if not one.ranking and one.column in wanted.columns), None)
+    used = f"; up to prompt {wanted.rows} of at most {total}"
+    if look is None:
+        return used
+    shown = ", ".join(one.metric for one in look.conditions if one.shown)
+    open_ones = ", ".join(one.metric for one in look.conditions if not one.shown)
+    states = [f"shown: {shown}"] if shown else []
+    return "; ".join([used, *states, *([f"not yet: {open_ones}"] if open_ones else [])])
 
 
 def _stand_still(

@@ -147,11 +147,32 @@ class TallyOut(_Out):
     count = serializers.IntegerField()
 
 
+class ConditionOut(_Out):
+    """One requirement: its estimate must exceed `bar`, shown by `bound`."""
+
+    metric = serializers.CharField()
+    kind = serializers.ChoiceField(choices=["margin", "limit", "gain"])
+    verdict = serializers.ChoiceField(choices=["shown", "not_shown", "fails"])
+    estimate = serializers.FloatField()
+    low = serializers.FloatField(help_text="central 95 %")
+    high = serializers.FloatField()
+    bound = serializers.FloatField(allow_null=True, help_text="null: that look could show nothing")
+    bar = serializers.FloatField()
+    p = serializers.FloatField(allow_null=True)
+    prompts = serializers.IntegerField()
+    unscored = serializers.IntegerField()
+
+
 class ProgressOut(_Out):
     """How far it is; minutes left are null until a tenth of the expected calls is there, and while nothing runs."""
 
     answers = serializers.IntegerField()
     verdicts = serializers.IntegerField()
+    prompts_paid = serializers.IntegerField(
+        help_text="that a call to a candidate was paid for; reused answers are free"
+    )
+    prompts_at_most = serializers.IntegerField()
+    conditions = ConditionOut(many=True, help_text="of the leader, or of the candidate being tried, at its last look")
     answers_expected = serializers.IntegerField(allow_null=True)
     verdicts_expected = serializers.IntegerField(allow_null=True)
     retryable = serializers.IntegerField(help_text="failed calls that a retry asks again")

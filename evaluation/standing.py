@@ -1,14 +1,14 @@
 """How an evaluation stands: what failed and where, what cannot be replayed, time left, and forecast against actual."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from evaluation import replay
-from evaluation.models import Evaluation, Replay, Verdict
+from evaluation import grounds, replay
+from evaluation.models import Candidate, Evaluation, Look, Replay, Verdict
 from evaluation.selectors import Detail, Spend
 from ingestion.models import LogRecord
 from projects.models import Job
@@ -50,6 +50,34 @@ def failed_calls(evaluation: Evaluation) -> "QuerySet[Replay]":
     """Calls of an evaluation that brought no answer."""
     own = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
     return own.exclude(status=Replay.Status.ANSWERED)
+
+
+# ------------------------------------------------------------------------------------------------ prompts, conditions
+def prompts_paid(evaluation: Evaluation) -> int:
+    """Prompts on which a call to a candidate was paid."""
+    called = Replay.objects.filter(
+        sample__evaluation=evaluation, source=Replay.Source.CALLED, candidate__position__gt=0
+    )
+    return called.aggregate(n=Count("sample", distinct=True))["n"] or 0
+
+
+def shown(found: Detail, looks: Sequence[Look]) -> dict[str, Any] | None:
+    """Conditions and looks of the leader, or of the candidate being tried; `looks`: the ranking first, by prompts."""
+    leader = (found.outcome or {}).get("leader")
+    trying = next((arm.id for arm in found.arms if arm.state == Candidate.State.TRYING), None)
+    arm = next((arm for arm in found.arms if arm.id == (leader or trying)), None)
+    if arm is None:
+        return None
+    return grounds.read(
+        looks, candidate=arm.id, name=arm.name, baseline=found.row.baseline, limit=found.row.limit,
+        live=found.outcome is None, recommended=bool(found.row.recommended),
+    )  # fmt: skip
+
+
+def conditions_of(found: Detail, looks: Sequence[Look]) -> list[dict[str, Any]]:
+    """The state of each condition at the last look at the leader, or at the candidate being tried."""
+    known = shown(found, looks)
+    return known["checks"] if known else []
 
 
 # ------------------------------------------------------------------------------------------------ coverage
@@ -282,6 +310,9 @@ def summary(evaluation: Evaluation, found: Detail, *, now: datetime) -> dict[str
         "progress": {
             "answers": found.spend.answers,
             "verdicts": found.spend.verdicts,
+            "prompts_paid": prompts_paid(evaluation),
+            "prompts_at_most": min(evaluation.limit, evaluation.samples.count()),
+            "conditions": conditions_of(found, list(evaluation.looks.order_by("-ranking", "prompts"))),
             "answers_expected": found.forecast.get("replay_calls_expected"),
             "verdicts_expected": found.forecast.get("judge_calls_expected"),
             "retryable": sum(one.retryable for one in lost),

@@ -4,6 +4,7 @@
 document, so that anyone can recompute it.
 """
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from agentopt.lib import money
-from evaluation import measurements
+from evaluation import conditions, findings, measurements
 from evaluation.judges import panel
 from evaluation.measurements import Measurements, Table
 from evaluation.statistics import decision, intervals, sensitivity
-from evaluation.statistics.decision import Condition, Finding, Look, Outcome, Policy, Samples, Wanted
+from evaluation.statistics.decision import Finding, Look, Outcome, Policy, Samples, Wanted
 from evaluation.statistics.evidence import mean_interval
 from recommendations import savings
 
@@ -73,7 +74,7 @@ def document(inputs: Inputs) -> Document:
         "schema": SCHEMA,
         "question": {**inputs["question"], "least_prompts": policy.least_prompts, "least_units": policy.least_units},
         "outcome": _outcome(outcome, policy, case.arms),
-        "checks": [_check(condition) for condition in look.conditions] if look else [],
+        "checks": [conditions.check(dataclasses.asdict(condition)) for condition in look.conditions] if look else [],
         "estimates": _estimates(look),
         "looks": _looks(outcome),
         "candidates": [
@@ -87,7 +88,15 @@ def document(inputs: Inputs) -> Document:
         "spend": inputs["spend"],
         "left_out": _left_out(case.samples, policy),
         "next_step": _next_step(case),
-        "changes": _changes(case),
+        "changes": findings.changes(
+            case.table,
+            policy,
+            outcome,
+            total=inputs["total"],
+            judges=case.judges,
+            arms=[arm["name"] for arm in case.arms],
+        ),
+        "use_cases": findings.use_case_rows(case.table, policy, outcome),
         **_cases(case),
     }
 
@@ -120,25 +129,6 @@ def _outcome(outcome: Outcome, policy: Policy, arms: Sequence[Inputs]) -> Docume
     }
 
 
-def _check(condition: Condition) -> Document:
-    verdict = "shown" if condition.shown else "fails" if condition.estimate <= condition.bar else "not_shown"
-    return {
-        "metric": condition.metric,
-        "kind": condition.kind,
-        "verdict": verdict,
-        "now": condition.baseline,
-        "then": condition.value,
-        "estimate": condition.estimate,
-        "low": condition.low,
-        "high": condition.high,
-        "bound": condition.bound,
-        "bar": condition.bar,
-        "p": condition.p,
-        "prompts": condition.prompts,
-        "unscored": condition.unscored,
-    }
-
-
 def _estimates(look: Look | None) -> Document:
     """Shares saved of cost and latency, where known, with the plain means in dollars and seconds."""
     found = {name: measure for name, measure in look.measures.items() if name in ("cost", "latency")} if look else {}
@@ -164,7 +154,7 @@ def _looks(outcome: Outcome) -> list[Document]:
             "chance": look.chance,
             "p": look.p,
             "confidence": look.confidence,
-            "checks": [_check(condition) for condition in look.conditions],
+            "checks": [conditions.check(dataclasses.asdict(condition)) for condition in look.conditions],
         }
         for look in outcome.looks
         if look.column == outcome.leader
@@ -319,27 +309,6 @@ def _more_prompts(case: _Case) -> Document:
     if needed is None:
         return {"code": "nothing"}
     return {"code": "more_prompts", "prompts": needed, "cost_usd": _cost_of(case, needed)}
-
-
-def _changes(case: _Case) -> list[Document]:
-    """The outcome with one thing changed at a time, each decided again on the same rows."""
-    if case.outcome.leader is None:
-        return []
-    found = sensitivity.what_changes(
-        case.samples, case.policy, case.outcome, total=case.inputs["total"], measured=case.table.measured
-    )
-    return [
-        {
-            "name": change.name,
-            "value": case.judges[int(change.value)]
-            if change.name == "without_judge" and change.value is not None
-            else change.value,
-            "recommended": None if change.recommended is None else case.arms[change.recommended]["name"],
-            "confidence": change.confidence,
-            "code": change.code,
-        }
-        for change in found
-    ]
 
 
 def _cost_of(case: _Case, prompts: int) -> float | None:

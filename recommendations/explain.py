@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentopt.lib import wording
+from evaluation import changes as changed
 
 Evidence = Mapping[str, Any]
 NOTICEABLE = 0.005  # shares below it would be said as 0 %
@@ -99,47 +100,12 @@ def next_step(evidence: Evidence) -> str:
     return texts[step["code"]]
 
 
-def changes(evidence: Evidence) -> list[tuple[str, str, bool]]:
+def changes(evidence: Evidence) -> list[changed.Said]:
     """What would change the outcome: what is changed, what then comes out, and whether the outcome stands."""
-    recommended = evidence["outcome"]["recommended"]
-    told = []
-    for change in evidence["changes"]:
-        if change["name"] == "unscored_as_failures" and not evidence["judges"]["unscored"]:
-            continue  # there is none, so nothing was changed
-        stands = change["recommended"] == recommended
-        told.append((_changed(change, evidence), _then(change, stands=stands), stands))
-    return told
-
-
-def _changed(change: Mapping[str, Any], evidence: Evidence) -> str:
-    value, leader = change["value"], evidence["outcome"]["leader"]
-    if value is None and change["name"] in ("margin_needed", "price_factor_needed"):
-        what = "quality that may be lost" if change["name"] == "margin_needed" else f"price of {leader}"
-        return f"No {what} that was tried makes it pass"
-    texts = {
-        "unscored_as_failures": "Every unscored answer counted as a failure",
-        "without_judge": f"Without {value}",
-        "without_largest_unit": "Without the largest conversation",
-        "smallest_margin": f"Quality may fall by {_margin(value)}",
-        "margin_needed": f"Quality may fall by {_margin(value)}",
-        "largest_price_factor": f"{leader} costs up to {_factor(value)} times as much",
-        "price_factor_needed": f"{leader} costs {_factor(value)} times as much",
-    }
-    return texts[change["name"]]
-
-
-def _margin(value: Any) -> str:
-    return "nothing at all" if value == 0 else f"{value:.3f} at most" if isinstance(value, int | float) else "any share"
-
-
-def _factor(value: Any) -> str:
-    return f"{value:.1f}" if isinstance(value, int | float) else "any number of"
-
-
-def _then(change: Mapping[str, Any], *, stands: bool) -> str:
-    if change["confidence"] is None:
-        return {"none_in_reach": "stands as it is"}.get(change["code"], "more answers would be needed to know")
-    stated = wording.confidence(change["confidence"])
-    if stands:
-        return f"{stated}, stands"
-    return f"{stated}, {change['recommended']} instead" if change["recommended"] else f"{stated}, no recommendation"
+    outcome = evidence["outcome"]
+    return changed.said(
+        evidence["changes"],
+        recommended=outcome["recommended"],
+        leader=outcome["leader"],
+        unscored=evidence["judges"]["unscored"],
+    )

@@ -6,7 +6,7 @@ from typing import Any
 
 from agentopt.lib import charts, wording
 from agentopt.lib.wording import DASH, MINUS, THIN
-from recommendations import conditions
+from evaluation import conditions
 from recommendations.engine import LEFT_OUT
 
 Evidence = Mapping[str, Any]

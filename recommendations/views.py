@@ -13,12 +13,13 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import Conflict, Invalid
+from evaluation import conditions
+from evaluation import plots as evaluation_plots
 from ingestion import selectors as logs
 from projects import access
 from projects.models import Project, Role
 from recommendations import (
     bundles,
-    conditions,
     explain,
     overview_plots,
     plots,
@@ -139,7 +140,7 @@ def _detail(
         "changes": explain.changes(evidence),
         "tiles": sections.tiles(evidence),
         "checks": conditions.table(evidence),
-        "charts": [chart for chart in (plots.trade(evidence), plots.looks(evidence)) if chart],
+        "charts": [chart for chart in (plots.trade(evidence), evaluation_plots.looks(evidence)) if chart],
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
         "left_out": sections.left_out(evidence),

@@ -22,6 +22,7 @@ PURE = """
     evaluation/adaptation.py evaluation/tool_calls.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
     evaluation/ranking.py evaluation/traffic.py evaluation/learning.py evaluation/measurements.py
+    evaluation/findings.py evaluation/changes.py evaluation/grounds.py evaluation/conditions.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     projects/notifications/kinds.py projects/notifications/quiet.py

@@ -146,8 +146,9 @@ def test_checks_of_the_candidate_being_tried_stand_beside_its_looks(
     page = _body(client_of(reader).get(_in_state(opened, State.RUNNING)))
 
     last = opened.looks.order_by("-prompts")[0]
-    assert f"Checks after {last.prompts} prompts" in page
-    assert page.count("not yet") + page.count(">shown<") == len(last.conditions)
+    assert f"corvus-medium against aurora-large, {last.prompts} fresh prompts" in page
+    assert page.count(">not shown yet<") + page.count(">shown<") + page.count(">fails<") == len(last.conditions)
+    assert "What is the margin?" in page
 
 
 def test_a_figure_is_sent_again_only_after_a_new_look(

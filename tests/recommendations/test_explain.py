@@ -79,7 +79,8 @@ def test_what_would_change_it_says_what_then_comes_out_and_skips_what_changes_no
         recommended=True, code="all_conditions_shown", checks=checks, changes=changes, judges={"unscored": 0}
     )
 
-    assert explain.changes(found) == [
+    said = [(one.changed, one.then, one.stands) for one in explain.changes(found)]
+    assert said == [
         ("Without judge-heron", "51\u202f%, no recommendation", False),
         ("Quality may fall by 0.035 at most", "70\u202f%, stands", True),
         ("corvus-medium costs up to 2.4 times as much", "83\u202f%, stands", True),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from agentopt.lib import charts
+from evaluation import plots as evaluation_plots
 from recommendations import overview_plots, plots
 from recommendations.overview_plots import Bucket, Span
 from tests.recommendations import documents
@@ -25,7 +26,7 @@ def _span() -> Span:
 
 
 def _figures() -> list[charts.Chart]:
-    of_evidence: list[Callable[[Any], charts.Chart | None]] = [plots.trade, plots.looks]
+    of_evidence: list[Callable[[Any], charts.Chart | None]] = [plots.trade, evaluation_plots.looks]
     found = [figure(make()) for make in (documents.recommended, documents.not_shown) for figure in of_evidence]
     span, colors = _span(), charts.series(["aurora", "corvus"])
     of_logs = [overview_plots.spend(span, colors), overview_plots.latency(span), overview_plots.calls(span)]
@@ -104,7 +105,7 @@ def test_a_hostile_name_reaches_no_markup_of_a_figure() -> None:
 
 
 def test_the_looks_follow_the_weakest_check_and_leave_out_the_ranking() -> None:
-    chart = plots.looks(documents.recommended())
+    chart = evaluation_plots.looks(documents.recommended())
 
     assert chart is not None
     assert "quality" in chart.note
@@ -117,8 +118,8 @@ def test_without_a_test_there_is_no_figure_of_looks() -> None:
     evidence = documents.recommended()
     evidence["looks"] = evidence["looks"][:1]
 
-    assert plots.looks(evidence) is None
-    assert plots.looks(documents.too_few()) is None
+    assert evaluation_plots.looks(evidence) is None
+    assert evaluation_plots.looks(documents.too_few()) is None
 
 
 def test_unknown_spend_and_latency_are_gaps_and_dashes() -> None:

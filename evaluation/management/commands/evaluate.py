@@ -11,15 +11,17 @@ from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 from tqdm import tqdm
 
+from agentopt.lib import money
 from agentopt.lib.errors import AgentOptError
 from evaluation import run, selectors, services
-from evaluation.models import Evaluation
+from evaluation.models import Candidate, Evaluation
 from evaluation.planning import Plan
 from ingestion import gateway
 from ingestion.gateway import Gateway
 from projects import access
 
 SLICE_S = 60.0
+_DROPPED = (Candidate.State.DROPPED, Candidate.State.DROPPED_AT_RANKING)
 
 
 class Progress:
@@ -106,7 +108,8 @@ class Command(BaseCommand):
 
 def summary(found: selectors.Detail) -> dict[str, Any]:
     """An evaluation as this command prints it with --json."""
-    row, spend = found.row, found.spend
+    row, spend, outcome = found.row, found.spend, found.outcome or {}
+    codes = {one["candidate"]: one["code"] for one in outcome.get("candidates", [])}
     return {
         "evaluation": row.number,
         "id": row.id,
@@ -120,6 +123,7 @@ def summary(found: selectors.Detail) -> dict[str, Any]:
             {
                 "model": arm.name,
                 "state": arm.state,
+                "code": codes.get(arm.id, ""),
                 "prompts": arm.prompts,
                 "quality_difference": arm.quality.estimate if arm.quality else None,
                 "interval": [arm.quality.low, arm.quality.high] if arm.quality else None,
@@ -132,6 +136,13 @@ def summary(found: selectors.Detail) -> dict[str, Any]:
         "model_calls": spend.model_calls,
         "judge_calls": spend.judge_calls,
         "spent_usd": spend.total_usd,
+        "answers": outcome.get("answers"),
+        "planned_answers": outcome.get("planned_answers"),
+        "saved_answers": outcome.get("saved_answers"),
+        "saved_usd": None if outcome.get("saved_nanousd") is None else money.usd(outcome["saved_nanousd"]),
+        "dropped": [arm.name for arm in found.arms if arm.state in _DROPPED],
+        "use_cases": outcome.get("use_cases", []),
+        "changes": outcome.get("changes", []),
         "simulated": row.simulated,
     }
 
@@ -192,7 +203,17 @@ def _outcome_text(found: selectors.Detail) -> str:
         lines += [f"  {model['name']}: {_texts(model['reasons'])}" for model in found.selection["models"]]
     made = f"{spend.model_calls} model calls, {spend.judge_calls} judge calls"
     lines.append(f"  {made}, {spend.answers_reused + spend.verdicts_reused} reused; ${spend.total_usd:.4f} spent.")
+    lines += _saved_text(found.outcome or {})
     return "\n".join(lines)
+
+
+def _saved_text(outcome: dict[str, Any]) -> list[str]:
+    """What stopping early was worth against all candidates on all prompts."""
+    planned, saved, nanousd = (outcome.get(name) for name in ("planned_answers", "saved_answers", "saved_nanousd"))
+    if not planned or not saved:
+        return []
+    price = f", about ${nanousd / 1e9:.2f} not spent" if nanousd else ""
+    return [f"  Stopped early: {planned - saved} answers of candidates in place of {planned}{price}."]
 
 
 def _texts(reasons: list[dict[str, Any]]) -> str:

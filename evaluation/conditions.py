@@ -1,4 +1,4 @@
-"""The conditions of a recommendation as a table: what was measured, what is required, and one bar each. Pure."""
+"""The conditions of an outcome as a table: what was measured, what is required, and one bar each. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,6 +24,14 @@ ABOUT = {
 NAMES = {"latency_p95_s": "Latency", "cost_per_call_usd": "Cost"}
 VERDICTS = {"shown": ("shown", "ok"), "not_shown": ("not shown yet", "warn"), "fails": ("fails", "bad")}
 _WORDS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+
+
+def check(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A condition of a look as evidence has it; `found` holds the fields of `statistics.outcome.Condition`."""
+    verdict = "shown" if found["shown"] else "fails" if found["estimate"] <= found["bar"] else "not_shown"
+    same = ("metric", "kind", "estimate", "low", "high", "bound", "bar", "p", "prompts", "unscored")
+    now_and_then = {"now": found.get("baseline"), "then": found.get("value")}
+    return {**{name: found.get(name) for name in same}, **now_and_then, "verdict": verdict}
 
 
 def number(n: int) -> str:
@@ -221,7 +229,9 @@ def _note(evidence: Evidence) -> str:
     kind = "prompts of the ranking" if outcome.get("ranked") else "fresh prompts"
     left = f"{unscored:,} unscored" if unscored else "none unscored"
     pair = f"{outcome['leader']} against {evidence['question']['baseline']}"
-    return f"{pair}, {outcome['prompts']:,} {kind} from {outcome.get('conversations', 0):,} conversations, {left}"
+    units = outcome.get("conversations")
+    source = "" if units is None else f" from {units:,} conversations"
+    return f"{pair}, {outcome['prompts']:,} {kind}{source}, {left}"
 
 
 def _foot(evidence: Evidence) -> str:

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from recommendations import conditions, sections
+from evaluation import conditions
+from recommendations import sections
 from tests.recommendations import documents, examples
 
 
