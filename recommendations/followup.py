@@ -96,8 +96,8 @@ def _refresh(
         "metrics": [one.to_json() for one in figures],
         "rates": arms.rates(),
         "saving": arms.saving(figures, now=now),
-        "calls": len(arms.after.rows),
-        "calls_before": len(arms.before.rows),
+        "calls": arms.after.calls,
+        "calls_before": arms.before.calls,
         "judged": len(arms.judged),
         "until": now.isoformat(),
         "simulated": recommendation.simulated,
@@ -264,6 +264,7 @@ class _Arm:
 
     rows: Sequence[Any]
     label: Mapping[int, str]
+    calls: int  # of which the rows are at most MOST_CALLS
 
     @property
     def conversations(self) -> int:
@@ -321,17 +322,16 @@ class _Arms:
     def read(cls, recommendation: Recommendation, following: FollowUp, *, now: datetime) -> "_Arms":
         evaluation, candidate = recommendation.evaluation, recommendation.candidate
         label = usecases.names(recommendation.project)
-        base = _calls(recommendation.project, baseline_names(evaluation), following.switched_at - BEFORE, now)
         mine = names_of(candidate.offer) if candidate else frozenset()
-        new = _calls(recommendation.project, mine, following.switched_at, now)
-        after = _Arm(new, label)
+        after = _arm(recommendation.project, mine, following.switched_at, now, label=label)
+        since = following.switched_at - BEFORE
         chairs = _chairs(evaluation)
         return cls(
             promised=[Promise(**one) for one in following.promised],
-            before=_Arm(base, label),
+            before=_arm(recommendation.project, baseline_names(evaluation), since, now, label=label),
             after=after,
             base_scores=_base_scores(evaluation, chairs),
-            judged=_production_scores(recommendation.project, chairs, {row.pk for row in new}),
+            judged=_production_scores(recommendation.project, chairs, {row.pk for row in after.rows}),
             judge_sd=float(evaluation.policy.get("judge_sd", 0.025)),
             switched_at=following.switched_at,
         )
@@ -371,17 +371,20 @@ class _Arms:
         if days < 1:
             return None
         found = savings.realised(
-            savings.monthly_calls(len(self.after.rows), days=days), now_usd=cost.before, then_usd=cost.after,
+            savings.monthly_calls(self.after.calls, days=days), now_usd=cost.before, then_usd=cost.after,
             share=(cost.low, cost.high),
         )  # fmt: skip
         return dict(found.__dict__)
 
 
-def _calls(project: Project, models: Collection[str], since: datetime, until: datetime) -> list[Any]:
-    rows: LogRecordQuerySet = LogRecord.objects.filter(
+def _arm(
+    project: Project, models: Collection[str], since: datetime, until: datetime, *, label: Mapping[int, str]
+) -> _Arm:
+    found: LogRecordQuerySet = LogRecord.objects.filter(
         project=project, model__in=sorted(models), occurred_at__gte=since, occurred_at__lt=until
     ).newest()
-    return list(rows.order_by("key").values_list(*_COLUMNS, named=True)[:MOST_CALLS])
+    rows = list(found.order_by("key").values_list(*_COLUMNS, named=True)[:MOST_CALLS])
+    return _Arm(rows, label, calls=len(rows) if len(rows) < MOST_CALLS else found.count())
 
 
 # ------------------------------------------------------------------------------------------------ quality

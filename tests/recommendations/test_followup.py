@@ -54,6 +54,20 @@ def test_a_switch_starts_a_watch_that_confirms_what_was_promised(
     assert AuditEntry.objects.filter(action="follow_up.confirmed").count() == 1
 
 
+def test_more_calls_than_are_read_count_in_what_is_saved(
+    project: Project, made: Recommendation, now: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(followup, "MOST_CALLS", 100)
+    _before(project, now)
+    moves.serve(project, moves.NEW, since=now - timedelta(days=10), days=10, seed=8)
+
+    found = followup.check(made, now=now)
+
+    assert found is not None
+    assert found.realised["calls"] == 200
+    assert found.realised["saving"]["saving_usd"] == pytest.approx(20 * 365.25 / 12 * 5.5e-3, rel=0.25)
+
+
 def test_a_dearer_model_than_promised_is_not_confirmed(project: Project, made: Recommendation, now: datetime) -> None:
     _before(project, now)
     moves.serve(project, moves.NEW, since=now - timedelta(days=10), days=10, cost=2.0, seed=8)
