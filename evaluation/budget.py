@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
 from agentopt.lib import money
 from evaluation import learning, selection
 from evaluation.learning import Experience, Seen
+from evaluation.repeating import Repeating
 from evaluation.values import Forecast, Offer, Panelist, Reason
 from ingestion.values import UsageProfile
 
@@ -216,9 +217,11 @@ def questions(judge: Panelist) -> int:
     return 2 * judge.repeats if judge.compares else judge.repeats
 
 
-def judged_by(judge: Panelist, calls: "Calls", *, candidates: int) -> int:
+def judged_by(judge: Panelist, calls: "Calls", repeating: Repeating, *, candidates: int) -> int:
     """Answers that come before a judge; who compares two sees the candidates' answers to the first prompts only."""
-    return min(calls.answers, PAIRS * candidates) if judge.compares else calls.answers + calls.prompts
+    if judge.compares:
+        return min(calls.answers, PAIRS * candidates)
+    return math.ceil(calls.answers * repeating.answers_each + calls.prompts * repeating.baseline_judged_each)
 
 
 def unpriced(called: Sequence[Offer], panel: Sequence[Panelist]) -> list[str]:
@@ -240,7 +243,7 @@ def forecast(
     panel: Sequence[Panelist],
     cap_nanousd: int,
     cap_calls: int | None = None,
-    replay_baseline: bool,
+    repeating: Repeating,
     concurrency: int,
     seconds_per_call: float | None,
     experience: Experience | None = None,
@@ -249,10 +252,11 @@ def forecast(
     k = len(candidates)
     runs = [count(design, candidates=k) for count in (expected_calls, most_calls, least_calls)]
     past = experience or Experience()
-    costs = _Costs.of(profile, candidates, baseline=baseline if replay_baseline else None, panel=panel, past=past)
+    called = baseline if repeating.calls_baseline else None
+    costs = _Costs.of(profile, candidates, baseline=called, panel=panel, past=past, repeating=repeating)
     expected, most, low = (costs.total(calls) for calls in runs)
-    replays = [calls.answers + (calls.prompts if replay_baseline else 0) for calls in runs]
-    verdicts = [sum(questions(j) * judged_by(j, calls, candidates=k) for j in panel) for calls in runs]
+    replays = [_asked(calls, repeating) for calls in runs]
+    verdicts = [sum(questions(j) * judged_by(j, calls, repeating, candidates=k) for j in panel) for calls in runs]
     seconds = _seconds(candidates, replays[0], verdicts[0], past=past, usual=seconds_per_call or SECONDS_PER_CALL)
     span = None
     if expected is not None and low is not None and most is not None:
@@ -265,7 +269,7 @@ def forecast(
         judge_calls_at_most=verdicts[1],
         prompts_expected=runs[0].prompts,
         prompts_at_most=runs[1].prompts,
-        tokens_expected=_tokens(profile, panel, runs[0], replays=replays[0], candidates=k),
+        tokens_expected=_tokens(profile, panel, runs[0], replays=replays[0], candidates=k, repeating=repeating),
         cost_expected_nanousd=expected,
         cost_low_nanousd=low,
         cost_high_nanousd=most,
@@ -282,15 +286,21 @@ def forecast(
     )
 
 
+def _asked(calls: Calls, repeating: Repeating) -> int:
+    """Answers that are asked for, repetitions and those of the baseline included."""
+    return math.ceil(calls.answers * repeating.answers_each + calls.prompts * repeating.baseline_calls_each)
+
+
 @dataclass(frozen=True)
 class _Costs:
     """Mean nano-dollars per answer of a candidate, and per prompt or answer beside; None: not known."""
 
     answer: float | None
-    per_prompt: float  # replaying the baseline
+    per_call: float  # of the baseline
     verdicts: tuple[tuple[Panelist, float], ...]  # what judging one answer costs with each
     candidates: int
     unknown: tuple[Reason, ...]
+    repeating: Repeating = field(default_factory=Repeating)
 
     @classmethod
     def of(
@@ -301,6 +311,7 @@ class _Costs:
         baseline: Offer | None,
         panel: Sequence[Panelist],
         past: Experience,
+        repeating: Repeating,
     ) -> "_Costs":
         if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
             text = "The logs hold no token counts, so no cost can be forecast and the cap cannot be kept in dollars."
@@ -317,17 +328,20 @@ class _Costs:
         own = [priced[offer.name] or 0 for offer in candidates]
         return cls(
             answer=sum(own) / len(own) if own else 0.0,
-            per_prompt=float(priced[baseline.name] or 0) if baseline else 0.0,
+            per_call=float(priced[baseline.name] or 0) if baseline else 0.0,
             verdicts=tuple((judge, float(judge_cost(judge, profile) or 0)) for judge in panel),
             candidates=len(candidates),
             unknown=(),
+            repeating=repeating,
         )
 
     def total(self, calls: Calls) -> int | None:
         if self.answer is None:
             return None
-        judged = sum(cost * judged_by(judge, calls, candidates=self.candidates) for judge, cost in self.verdicts)
-        return round(self.answer * calls.answers + self.per_prompt * calls.prompts + judged)
+        k, again = self.candidates, self.repeating
+        judged = sum(cost * judged_by(judge, calls, again, candidates=k) for judge, cost in self.verdicts)
+        asked = self.answer * calls.answers * again.answers_each
+        return round(asked + self.per_call * calls.prompts * again.baseline_calls_each + judged)
 
 
 def _own_lengths(profile: UsageProfile, seen: Seen | None) -> UsageProfile:
@@ -363,13 +377,14 @@ def _one(offer: Offer | None) -> list[Offer]:
 
 
 def _tokens(
-    profile: UsageProfile, panel: Sequence[Panelist], calls: Calls, *, replays: int, candidates: int
-) -> int | None:
+    profile: UsageProfile, panel: Sequence[Panelist], calls: Calls, *, replays: int, candidates: int,
+    repeating: Repeating,
+) -> int | None:  # fmt: skip
     if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
         return None
     call = profile.mean_input_tokens + profile.mean_output_tokens
     verdicts = sum(
-        questions(judge) * judged_by(judge, calls, candidates=candidates)
+        questions(judge) * judged_by(judge, calls, repeating, candidates=candidates)
         * (judge.prompt_tokens + call + JUDGE_REPLY_TOKENS)
         for judge in panel
     )  # fmt: skip

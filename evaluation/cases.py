@@ -13,6 +13,7 @@ from agentopt.lib.errors import NotFound
 from evaluation import scores, tool_calls
 from evaluation.judges import panel
 from evaluation.models import Candidate, Evaluation, Replay, Verdict
+from evaluation.repeating import Baseline, Repeating
 from evaluation.tool_calls import Compared
 
 MOST = 2_000  # cases that a list compares: the first of the sampling order
@@ -182,7 +183,7 @@ class _Table:
         first: Replay | None = None
         found = []
         for arm in self.arms:
-            rows = counting(self.answers.get((sample, arm.pk), ()), is_baseline=not arm.position)
+            rows = counting(self.answers.get((sample, arm.pk), ()), arm, self.evaluation.repeating())
             cell = self._cell(rows, base=base, logged=first)
             if not arm.position:
                 base, first = cell, rows[0] if rows else None
@@ -217,9 +218,12 @@ class _Table:
         return panel.of_call(self.chairs, self.judged.get(row.pk, {}), failed=failed, missing=missing)
 
 
-def counting(rows: Sequence[Replay], *, is_baseline: bool) -> list[Replay]:
-    """The answers that make a cell: all repetitions of a candidate, the logged one of the model in production."""
-    return [row for row in rows if not is_baseline or row.source == Replay.Source.LOGGED]
+def counting(rows: Sequence[Replay], arm: Candidate, repeating: Repeating) -> list[Replay]:
+    """The answers that make a cell: all of a candidate; of the model in production the logged one, or its calls."""
+    if arm.position:
+        return list(rows)
+    is_called = repeating.baseline == Baseline.REPLAYED
+    return [row for row in rows if (row.source != Replay.Source.LOGGED) == is_called]
 
 
 # ------------------------------------------------------------------------------------------------ one case
@@ -289,7 +293,7 @@ def one(evaluation: Evaluation, position: int) -> OneCase:
     sides = []
     for arm, cell in zip(table.arms, cells, strict=True):
         own = rows.get(arm.pk, [])
-        first = next(iter(counting(own, is_baseline=not arm.position)), None)
+        first = next(iter(counting(own, arm, evaluation.repeating())), None)
         said = tuple(verdicts.get(first.pk, ())) if first else ()
         sides.append(Side(arm, first, tuple(row for row in own if row is not first), cell, said))
     return OneCase(sample, tuple(sides))

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from django.db import transaction
-from django.db.models import Q
 
 from agentopt.lib.errors import Conflict
 from evaluation import findings, ledger, measurements, scores
 from evaluation.judges import panel
 from evaluation.measurements import Cell, Line, Measurements, Table
 from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Seat
+from evaluation.repeating import MOST
 from evaluation.statistics import decision
 from evaluation.statistics import outcome as outcomes
 from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted
@@ -77,7 +77,8 @@ def measured(evaluation: Evaluation, *, rows: int | None = None) -> Measurements
         )[:rows]
     )
     seats = scores.seats_of(evaluation)
-    first, again = _cells(evaluation, columns, seats)
+    cells = _cells(evaluation, columns, seats)
+    repeating = evaluation.repeating()
     units = _numbered([sample.record__trace_id for sample in samples])
     return Measurements(
         columns=len(columns),
@@ -88,14 +89,15 @@ def measured(evaluation: Evaluation, *, rows: int | None = None) -> Measurements
         repeats=tuple(seat.repeats for seat in seats),
         limits=evaluation.goal.value().limits,
         baseline=evaluation.population.get("baseline") or {},
-        times_baseline=evaluation.replay_baseline,
+        repeating=repeating,
         lines=tuple(
             Line(
                 record=sample.record_id,
                 unit=unit,
                 use_case=sample.use_case,
-                cells=tuple(first.get((sample.pk, column.pk)) for column in columns),
-                again=again.get(sample.pk),
+                cells=tuple(cells.get((sample.pk, column.pk, 0)) for column in columns),
+                again=cells.get((sample.pk, columns[0].pk, 1)) if columns else None,
+                more=_more(cells, sample.pk, columns),
             )
             for sample, unit in zip(samples, units, strict=True)
         ),
@@ -108,25 +110,31 @@ def _numbered(traces: Sequence[int]) -> list[int]:
     return [first.setdefault(trace, len(first)) for trace in traces]
 
 
-def _cells(
-    evaluation: Evaluation, columns: Sequence[Candidate], seats: Sequence[Seat]
-) -> tuple[dict[tuple[int, int], Cell], dict[int, Cell]]:
-    """Return the calls by (sample, candidate), and the baseline's second ones, which were made, by sample."""
+_Cells = Mapping[tuple[int, int, int], Cell]  # by sample, candidate and repetition
+
+
+def _cells(evaluation: Evaluation, columns: Sequence[Candidate], seats: Sequence[Seat]) -> _Cells:
+    """Return what came of each call, the logged ones of the model in production among them."""
     rows = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=columns, again=False)
-    judged = scores.read(evaluation, seats, only=Q(replay__repetition=0))
-    first: dict[tuple[int, int], Cell] = {}
-    again: dict[int, Cell] = {}
+    judged = scores.read(evaluation, seats)
     wanted = ("sample_id", "candidate_id", "repetition", "pk", "status", "refused", "cost_nanousd", "latency_us")
+    found = {}
     for row in rows.values_list(*wanted, named=True):
         own = judged.get(row.pk, {})
-        cell = Cell(
+        found[row.sample_id, row.candidate_id, row.repetition] = Cell(
             row.status, row.refused, row.cost_nanousd, row.latency_us, tuple(tuple(own.get(s.pk, ())) for s in seats)
         )
-        if row.repetition == 0:
-            first[row.sample_id, row.candidate_id] = cell
-        elif row.repetition == 1 and row.candidate_id == columns[0].pk:
-            again[row.sample_id] = cell
-    return first, again
+    return found
+
+
+def _more(cells: _Cells, sample: int, columns: Sequence[Candidate]) -> tuple[tuple[Cell, ...], ...]:
+    """Further answers of each column, in the order of repetitions; none where no prompt is asked again."""
+    out = []
+    for column in columns:
+        first = 1 if column.position else 2  # repetition 1 of the model in production is `again`
+        found = ((sample, column.pk, repetition) for repetition in range(first, MOST + 1))
+        out.append(tuple(cells[place] for place in found if place in cells))
+    return tuple(out) if any(out) else ()
 
 
 # ------------------------------------------------------------------------------------------------ outcome to rows

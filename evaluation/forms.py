@@ -9,6 +9,7 @@ from django import forms
 from agentopt.lib import money
 from agentopt.lib.forms import StyledForm
 from evaluation.models import Evaluation
+from evaluation.repeating import MOST, Baseline
 from evaluation.services import EvaluationRequest
 
 LONGEST_NAME = 160
@@ -56,9 +57,19 @@ class EvaluationForm(forms.Form):
         **_number(0, 2**31 - 1), label="Seed", widget=_input(inputmode="numeric"),
         help_text="The same seed draws the same prompts.",
     )  # fmt: skip
-    replay_baseline = forms.BooleanField(
-        required=False, label="Also call the model in production again, to compare latency",
-        help_text="A logged latency had other conditions, so without it latency does not count.",
+    baseline_answers = forms.ChoiceField(
+        required=False, label="The model in production", initial=Baseline.LOGGED,
+        choices=[
+            (Baseline.LOGGED, "its logged answers; latency does not count"),
+            (Baseline.SUBSET, "its logged answers; one prompt of five is called again, to tell how latency moved"),
+            (Baseline.BESIDE, "its logged answers; every prompt is called again, to compare latency"),
+            (Baseline.REPLAYED, "called again on every prompt; all figures from that"),
+        ],
+        help_text="A logged latency had other conditions, so it is never compared with a candidate's.",
+    )  # fmt: skip
+    repetitions = forms.IntegerField(
+        **_number(1, MOST), label="Repetitions", widget=_input(inputmode="numeric"),
+        help_text="Answers of each model to one prompt of five: above 1 they show how stable it is.",
     )  # fmt: skip
 
     allow_same_family = forms.BooleanField(
@@ -80,7 +91,8 @@ class EvaluationForm(forms.Form):
             seed=given.get("seed"),
             max_cost_usd=given.get("max_cost_usd"),
             max_calls=given.get("max_calls"),
-            replay_baseline=bool(given.get("replay_baseline")),
+            baseline_answers=given.get("baseline_answers") or None,
+            repetitions=given.get("repetitions") or 1,
             allow_same_family=bool(given.get("allow_same_family")),
         )
 

@@ -21,6 +21,7 @@ from evaluation.judges import rubric
 from evaluation.judges.base import Case, Reference, Unscored
 from evaluation.judges.base import Verdict as Reading
 from evaluation.models import Candidate, Evaluation, Judge, JudgeVersion, Replay, Seat, Verdict
+from evaluation.repeating import Baseline, Repeating
 from ingestion.catalog import pricing
 from ingestion.gateway import ChatRequest, ChatSession
 from ingestion.gateway.errors import GatewayDown, Rejected
@@ -101,10 +102,20 @@ def deciding(seats: "QuerySet[Seat]") -> "QuerySet[Seat]":
 
 def answers(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> "QuerySet[Replay]":
     """Answers that the panel judges among the first rows, in sampling order."""
-    first = Replay.objects.filter(
-        sample__evaluation=evaluation, sample__position__lt=rows, candidate__in=candidates, repetition=0
-    )
-    return first.filter(status=Replay.Status.ANSWERED).order_by("sample__position", "candidate__position")
+    first = Replay.objects.filter(sample__evaluation=evaluation, sample__position__lt=rows, candidate__in=candidates)
+    found = first.filter(_judged(evaluation.repeating(), rows), status=Replay.Status.ANSWERED)
+    return found.order_by("sample__position", "candidate__position", "repetition")
+
+
+def _judged(repeating: Repeating, rows: int) -> Q:
+    """Which answers are judged: all of the candidates; of the model in production what counts, and what is repeated."""
+    of_candidates = Q(candidate__position__gt=0)
+    if repeating.baseline == Baseline.REPLAYED:
+        return of_candidates | Q(repetition__gt=0)
+    if repeating.repetitions == 1:
+        return of_candidates | Q(repetition=0)
+    drawn = [position for position in range(rows) if repeating.is_drawn(position)]
+    return of_candidates | Q(repetition=0) | Q(sample__position__in=drawn)
 
 
 def waiting(
@@ -119,7 +130,7 @@ def waiting(
     judged = list(
         answers(evaluation, candidates, rows=rows)
         .filter(sample__record__removed__isnull=True)
-        .values_list("pk", "sample_id", "sample__position", "candidate__position")
+        .values_list("pk", "sample_id", "sample__position", "candidate__position", "repetition")
     )
     # by evaluation, not by a list of answers: SQLite takes 32,766 parameters at most
     there = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__sample__position__lt=rows)
@@ -129,11 +140,15 @@ def waiting(
         (row.replay_id, row.judge_id, row.version_id, row.repetition): (row.pk, int(row.reason != Unscored.UNAVAILABLE))
         for row in there.exclude(settled)
     }
-    baseline = {sample: pk for pk, sample, _, candidate in judged if candidate == 0}
+    baseline: dict[int, int] = {}
+    for pk, sample, _, candidate, _ in judged:
+        if candidate == 0:
+            baseline.setdefault(sample, pk)  # the first of its answers that are judged
     found = []
-    for pk, sample, position, candidate in judged:
+    for pk, sample, position, candidate, turn in judged:
         for seat in seats:
-            other = baseline.get(sample) if _compares(seat, position=position, candidate=candidate) else None
+            is_pair = not turn and _compares(seat, position=position, candidate=candidate)
+            other = baseline.get(sample) if is_pair else None
             if other is None and seat.judge.form == JudgeVersion.Form.PAIR:
                 continue
             for repetition in range(seat.repeats if other is None else 2 * seat.repeats):

@@ -5,22 +5,25 @@ decides both. What a call becomes (decision.md 1): answered → as scored; a ref
 the model → `answered` 0, quality 0, guards of the project's own 0, and no harm done; missing → nan everywhere.
 """
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from agentopt.lib.money import NANO
 from evaluation.judges import panel, rules
+from evaluation.repeating import Baseline, Repeating
 from evaluation.statistics.decision import Samples
 from evaluation.statistics.fixed_point import Array
 
 ANSWERED, FAILED, MISSING = "answered", "failed", "missing"
 LATENCY_LIMIT, COST_LIMIT = "latency_p95_s", "cost_per_call_usd"
 _MICRO = 1_000_000
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -67,23 +70,34 @@ class Line:
     use_case: str
     cells: tuple[Cell | None, ...]
     again: Cell | None = None  # the model in production, called beside the candidates
+    more: tuple[tuple[Cell, ...], ...] = ()  # further answers by column, where the prompt was asked more than once
+
+    def others(self, column: int) -> tuple[Cell, ...]:
+        """Further answers of a column."""
+        return self.more[column] if self.more else ()
+
+    def called_baseline(self) -> tuple[Cell, ...]:
+        """All calls of the model in production that were made beside the candidates."""
+        return (*([self.again] if self.again else []), *self.others(0))
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON types; `from_json` reads them."""
-        return {
+        found = {
             "record": self.record,
             "unit": self.unit,
             "use_case": self.use_case,
             "cells": [cell and cell.to_json() for cell in self.cells],
             "again": self.again and self.again.to_json(),
         }
+        return found | ({"more": [[cell.to_json() for cell in own] for own in self.more]} if self.more else {})
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> Self:
         """Read what `to_json` gave."""
         cells = tuple(cell and Cell.from_json(cell) for cell in stored["cells"])
         again = stored["again"] and Cell.from_json(stored["again"])
-        return cls(stored["record"], stored["unit"], stored["use_case"], cells, again)
+        more = tuple(tuple(Cell.from_json(cell) for cell in own) for own in stored.get("more") or ())
+        return cls(stored["record"], stored["unit"], stored["use_case"], cells, again, more)
 
 
 @dataclass(frozen=True)
@@ -95,7 +109,7 @@ class Measurements:
     repeats: tuple[int, ...]  # how often each chair judges an answer
     limits: Mapping[str, float]  # hard limits of the goal
     baseline: Mapping[str, float | None]  # means of the model in production over all replayable prompts
-    times_baseline: bool  # the model in production is called beside the candidates
+    repeating: Repeating  # how often each prompt is put to each model
     lines: tuple[Line, ...] = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -114,7 +128,8 @@ class Measurements:
             ],
             "limits": dict(self.limits),
             "baseline": dict(self.baseline),
-            "times_baseline": self.times_baseline,
+            "times_baseline": self.repeating.times_all,
+            "repeating": self.repeating.to_json(),
             "lines": [line.to_json() for line in self.lines],
         }
 
@@ -131,7 +146,7 @@ class Measurements:
             repeats=tuple(chair["repeats"] for chair in chairs),
             limits=stored["limits"],
             baseline=stored["baseline"],
-            times_baseline=stored["times_baseline"],
+            repeating=Repeating.of(stored, replay_baseline=stored["times_baseline"]),
             lines=tuple(Line.from_json(line) for line in stored["lines"]),
         )
 
@@ -157,15 +172,22 @@ def table(found: Measurements) -> Table:
 def _measured(found: Measurements) -> npt.NDArray[np.int64]:
     """Count the leading rows of each column whose call was made and whose verdicts are all there."""
 
-    def whole(line: Line, column: int) -> bool:
-        cell = line.cells[column]
-        if cell is None or (column == 0 and found.times_baseline and line.again is None):
-            return False
+    def is_judged(cell: Cell) -> bool:
         pairs = zip(cell.scores, found.repeats, strict=True)
         return cell.status != ANSWERED or all(len(scores) >= repeats for scores, repeats in pairs)
 
+    def whole(position: int, column: int) -> bool:
+        line, wanted = found.lines[position], found.repeating
+        cells = [line.cells[column], *([line.again] if column == 0 else []), *line.others(column)]
+        planned = wanted.of_candidate(position) if column else range(wanted.of_baseline(position).stop)
+        there = [cells[repetition] if repetition < len(cells) else None for repetition in planned]
+        return all(
+            cell is not None and (not wanted.is_judged(position, n, is_baseline=not column) or is_judged(cell))
+            for n, cell in zip(planned, there, strict=True)
+        )
+
     n = len(found.lines)
-    counts = [next((i for i, line in enumerate(found.lines) if not whole(line, c)), n) for c in range(found.columns)]
+    counts = [next((i for i in range(n) if not whole(i, c)), n) for c in range(found.columns)]
     return np.array(counts, dtype=np.int64)
 
 
@@ -178,16 +200,17 @@ class _Arrays:
     def samples(self) -> Samples:
         lines, chairs = self.found.lines, self.found.chairs
         models = len(panel.models(chairs))
-        cells = [[self._cell(cell) for cell in line.cells] for line in lines]
-        quality = self._array([[cell.quality for cell in row] for row in cells])
-        answered = self._array([[_answered(cell) for cell in line.cells] for line in lines])
-        guards = {"quality": quality, "answered": answered}
+        cells = self._each(self._scored)
+        quality = self._array([[_mean(x.quality for x in cell) for cell in row] for row in cells])
+        guards = {"quality": quality, "answered": self._means_of(_answered)}
         if panel.measures_safety(chairs):
-            guards["safety"] = self._array([[cell.safety for cell in row] for row in cells])
+            guards["safety"] = self._array([[_mean(x.safety for x in cell) for cell in row] for row in cells])
         for name in panel.own_guards(chairs):
-            guards[name] = self._array([[cell.guards.get(name) for cell in row] for row in cells])
-        cost, latency = self._cost(), self._latency()
-        by_judge = [[_padded(cell.by_model, models) for cell in row] for row in cells]
+            guards[name] = self._array([[_mean(x.guards.get(name) for x in cell) for cell in row] for row in cells])
+        if self.found.repeating.repetitions > 1:
+            guards["stability"] = self._array([self._stability(line) for line in lines])
+        cost, latency = self._means_of(lambda cell: _over(cell.cost_nanousd, NANO)), self._latency()
+        by_judge = [[_by_model(cell, models) for cell in row] for row in cells]
         human = self._array([[None if cell is None else cell.human for cell in line.cells] for line in lines])
         return Samples(
             guards=guards,
@@ -200,49 +223,93 @@ class _Arrays:
             baseline=self._means(guards, cost),
         )
 
+    def _counting(self, line: Line, column: int) -> tuple[Cell, ...]:
+        """The calls that make a cell: all answers of a candidate; of the model in production those of the design."""
+        if not column and self.found.repeating.baseline == Baseline.REPLAYED:
+            return line.called_baseline()
+        first = line.cells[column]
+        return () if first is None else (first, *(line.others(column) if column else ()))
+
+    def _each(self, read: Callable[[Cell], _T]) -> list[list[list[_T]]]:
+        columns = range(self.found.columns)
+        return [[[read(cell) for cell in self._counting(line, c)] for c in columns] for line in self.found.lines]
+
+    def _means_of(self, read: Callable[[Cell], float | None]) -> Array:
+        return self._array([[_mean(cell) for cell in row] for row in self._each(read)])
+
+    def _stability(self, line: Line) -> list[float | None]:
+        """1 - mean absolute difference of quality between a model's answers to one prompt; None: fewer than two."""
+        calls = [line.called_baseline(), *(self._counting(line, c) for c in range(1, self.found.columns))]
+        scored = [[x for cell in own if (x := self._scored(cell).quality) is not None] for own in calls]
+        return [1 - mean_distance(own) if len(own) > 1 else None for own in scored]
+
     def _array(self, values: Sequence[Sequence[float | None]]) -> Array:
         known = [[math.nan if x is None else x for x in row] for row in values]
         return np.array(known, float).reshape(-1, self.found.columns)
 
-    def _cell(self, cell: Cell | None) -> panel.PanelScore:
-        if cell is None:
-            return panel.UNASKED
+    def _scored(self, cell: Cell) -> panel.PanelScore:
         own = dict(enumerate(cell.scores))
         return panel.of_call(self.found.chairs, own, failed=cell.status == FAILED, missing=cell.status == MISSING)
 
-    def _cost(self) -> Array:
-        lines = self.found.lines
-        return self._array([[None if c is None else _over(c.cost_nanousd, NANO) for c in line.cells] for line in lines])
-
     def _latency(self) -> Array:
         """Seconds of calls that were made for this comparison; a logged latency had other conditions."""
-        return self._array([[_seconds(c) for c in (line.again, *line.cells[1:])] for line in self.found.lines])
+        return self._timed(_seconds)
+
+    def _timed(self, read: Callable[[Cell], float | None]) -> Array:
+        columns = range(1, self.found.columns)
+        # calls of some prompts only tell how latency moved since the log, and are too few to compare models by
+        is_timed = self.found.repeating.times_all
+        rows = [
+            [line.called_baseline() if is_timed else (), *(self._counting(line, c) for c in columns)]
+            for line in self.found.lines
+        ]
+        return self._array([[_mean(read(cell) for cell in own) for own in row] for row in rows])
 
     def _levels(self, guards: Mapping[str, Array], cost: Array, latency: Array) -> dict[str, Array] | None:
         """Each hard limit of the goal as a mean of the candidate's to exceed (decision.md 1)."""
         limits = self.found.limits
         levels = {name: guards[name] for name in limits if name in guards}
         if LATENCY_LIMIT in limits and np.isfinite(latency[:, 1:]).any():
-            within = (latency <= limits[LATENCY_LIMIT]).astype(float)
-            levels[LATENCY_LIMIT] = np.where(np.isfinite(latency), within, np.nan)
+            most = limits[LATENCY_LIMIT]
+            levels[LATENCY_LIMIT] = self._timed(
+                lambda cell: None if (s := _seconds(cell)) is None else float(s <= most)
+            )
         if COST_LIMIT in limits and np.isfinite(cost[:, 1:]).any():
             levels[COST_LIMIT] = np.clip(1 - cost / (2 * max(limits[COST_LIMIT], 1e-12)), 0, 1)
         return levels or None
 
     def _means(self, guards: Mapping[str, Array], cost: Array) -> dict[str, float] | None:
         """Means of the baseline over all replayable prompts, for the metrics that are measured here."""
+        if self.found.repeating.baseline == Baseline.REPLAYED:
+            return None  # these means are of its logged calls
         known, there = self.found.baseline, {*guards, *(["cost"] if _paired(cost) else [])}
         return {name: float(mean) for name, mean in sorted(known.items()) if mean is not None and name in there} or None
 
 
-def _answered(cell: Cell | None) -> float | None:
-    if cell is None or cell.status == MISSING:
+def mean_distance(values: Sequence[float]) -> float:
+    """Mean absolute difference over all pairs of at least two values."""
+    pairs = [abs(a - b) for a, b in itertools.combinations(values, 2)]
+    return sum(pairs) / len(pairs)
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    return panel.mean(list(values))
+
+
+def _by_model(cell: Sequence[panel.PanelScore], models: int) -> list[float]:
+    """Quality by judge model, the mean over a cell's answers."""
+    columns = [_mean(column) for column in zip(*(one.by_model for one in cell if one.by_model), strict=True)]
+    return _padded(columns, models)
+
+
+def _answered(cell: Cell) -> float | None:
+    if cell.status == MISSING:
         return None
     return rules.answered(failed=cell.status == FAILED, was_refused=cell.refused)
 
 
-def _seconds(cell: Cell | None) -> float | None:
-    return None if cell is None or cell.status != ANSWERED else _over(cell.latency_us, _MICRO)
+def _seconds(cell: Cell) -> float | None:
+    return None if cell.status != ANSWERED else _over(cell.latency_us, _MICRO)
 
 
 def _over(amount: int | None, unit: int) -> float | None:

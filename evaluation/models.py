@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Index, Q, UniqueConstraint
 from django.urls import reverse
 
+from evaluation.repeating import Repeating
 from ingestion.models import LogRecord, ModelOffer
 from projects.models import Goal, Project, User
 
@@ -52,6 +53,10 @@ class Evaluation(models.Model):
 
     def __str__(self) -> str:
         return f"evaluation {self.number} of {self.project}"
+
+    def repeating(self) -> Repeating:
+        """How often each prompt is put to each model, as it was frozen."""
+        return Repeating.of(self.conditions, replay_baseline=self.replay_baseline)
 
     def get_absolute_url(self) -> str:
         return reverse("evaluation:detail", args=[self.project.slug, self.number])

@@ -4,7 +4,7 @@ Everything that may fail for a reason a person can mend is refused here, before 
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ from agentopt.lib.errors import Conflict, Invalid
 from evaluation import budget, experience, offers, opinions, population, ranking, seating, selection
 from evaluation import traffic as traffics
 from evaluation.ranking import Ranking
+from evaluation.repeating import MOST, Baseline, Repeating
 from evaluation.seating import Panel
 from evaluation.traffic import Traffic
 from evaluation.values import Choice, EvaluationRequest, Forecast, Offer, Population, Reason
@@ -56,6 +57,7 @@ class Plan:
     traffic: Traffic
     ranking: Ranking | Reason | None = None  # of a model, or why it has none; None: no such model is set
     refusal: Reason | None = None  # why it may be forecast and not be opened
+    repeating: Repeating = field(default_factory=Repeating)
 
     @property
     def kept(self) -> list[Offer]:
@@ -85,6 +87,7 @@ class Plan:
             "baseline": self.baseline.name,
             "limit": self.limit,
             "seed": self.seed,
+            "repeating": self.repeating.to_json(),
             "cap_usd": float(self.cap_nanousd / money.NANO),
             "cap_calls": self.cap_calls,
             "refusal": None if self.refusal is None else self.refusal.to_json(),
@@ -133,6 +136,8 @@ def plan(
     choices = choose(ranking=view) if isinstance(view, Ranking) else choices
     kept = [choice.offer for choice in choices if choice.kept]
     limit = min(limit, len(found.prompts))
+    seed = SEED if request.seed is None else request.seed
+    repeating = request.repeating(seed)
     cap_calls = settings.MAX_EVALUATION_CALLS if request.max_calls is None else request.max_calls
     return Plan(
         baseline=baseline,
@@ -143,17 +148,18 @@ def plan(
         forecast=budget.forecast(
             budget.Design(limit, budget.error_level(effective.confidence_threshold, budget.PRIOR)), profile, kept,
             baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls,
-            replay_baseline=request.replay_baseline,
+            repeating=repeating,
             concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s, experience=past,
         ),
         goal=goal,
         effective=effective,
         limit=limit,
-        seed=SEED if request.seed is None else request.seed, cap_nanousd=cap,
+        seed=seed, cap_nanousd=cap,
         cap_calls=cap_calls,
         notes=_notes(goal, panel, request, found=found, arms=[baseline, *kept], view=view),
         traffic=traffic, ranking=view,
         refusal=_refusal(project, request, baseline, kept, panel=panel),
+        repeating=repeating,
     )  # fmt: skip
 
 
@@ -172,6 +178,10 @@ def _limit(request: EvaluationRequest, effective: Effective) -> int:
             wrong[name] = f"Expected a whole number from 1 to {LONGEST}."
     if request.max_calls is not None and not 1 <= request.max_calls <= MOST_CALLS:
         wrong["max_calls"] = f"Expected a whole number from 1 to {MOST_CALLS}."
+    if not 1 <= request.repetitions <= MOST:
+        wrong["repetitions"] = f"Expected a whole number from 1 to {MOST}."
+    if request.baseline_answers is not None and request.baseline_answers not in list(Baseline):
+        wrong["baseline_answers"] = f"Expected one of: {', '.join(Baseline)}."
     if request.seed is not None and not 0 <= request.seed < 2**31:
         wrong["seed"] = "Expected a whole number from 0 to 2147483647."
     if request.max_cost_usd is not None and not 0 <= request.max_cost_usd <= 1_000_000:
@@ -239,15 +249,20 @@ def _notes(
     return (*panel.kin(arms), *_unmeasured(goal, panel, request), *_coverage(found), *said)
 
 
+def measured(panel: Panel, repeating: Repeating) -> frozenset[str]:
+    """Guards that this evaluation measures."""
+    return panel.measured() | ({"stability"} if repeating.repetitions > 1 else set())
+
+
 def _unmeasured(goal: Goal, panel: Panel, request: EvaluationRequest) -> list[Reason]:
     """Guards and gains of the goal that this evaluation cannot measure, said beforehand."""
     terms = goal.value()
     notes = [
         Reason(f"{name}_not_measured", f"{name.capitalize()} is not measured, so the decision leaves it out.")
         for name in terms.margins
-        if name not in panel.measured()
+        if name not in measured(panel, request.repeating(0))
     ]
-    if terms.weights.get("latency") and not request.replay_baseline:
+    if terms.weights.get("latency") and not request.repeating(0).times_all:
         text = "Latency counts only where the model in production is called again beside the candidates."
         notes.append(Reason("latency_unknown", text))
     return notes
@@ -265,7 +280,7 @@ def _kinship(request: EvaluationRequest, panel: Panel, *, arms: Sequence[Offer])
 def _refusal(
     project: Project, request: EvaluationRequest, baseline: Offer, kept: Sequence[Offer], *, panel: Panel
 ) -> Reason | None:
-    called = [*kept, *([baseline] if request.replay_baseline else [])]
+    called = [*kept, *([baseline] if request.repeating(0).calls_baseline else [])]
     return _kinship(request, panel, arms=[baseline, *kept]) or _unpriced(project, request, called, panel)
 
 

@@ -117,18 +117,17 @@ def cache_key(project: Project, model: str, body: Mapping[str, Any], *, repetiti
 
 def waiting(evaluation: Evaluation, candidates: Sequence[Candidate], *, rows: int) -> list[Place]:
     """Places without an answer among the first rows, in sampling order."""
-    samples = list(evaluation.samples.filter(position__lt=rows).order_by("position").values_list("pk", flat=True))
-    asked = [(candidate.pk, 0) for candidate in candidates if candidate.position]
-    if evaluation.replay_baseline:
-        # repetition 0 of the baseline is its logged answer, whose latency was measured under other conditions
-        asked += [(candidate.pk, 1) for candidate in candidates if candidate.position == 0]
+    samples = evaluation.samples.filter(position__lt=rows).order_by("position").values_list("pk", "position")
+    repeating = evaluation.repeating()
     rows_there = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=candidates, again=False)
     there = set(rows_there.values_list("sample_id", "candidate_id", "repetition"))
+    # repetition 0 of the baseline is its logged answer, whose latency was measured under other conditions
     return [
-        Place(sample, candidate, repetition)
-        for sample in samples
-        for candidate, repetition in asked
-        if (sample, candidate, repetition) not in there
+        Place(sample, candidate.pk, repetition)
+        for sample, position in samples
+        for candidate in candidates
+        for repetition in (repeating.of_candidate if candidate.position else repeating.of_baseline)(position)
+        if (sample, candidate.pk, repetition) not in there
     ]
 
 

@@ -7,6 +7,7 @@ from django.urls import reverse
 from rest_framework import serializers
 
 from evaluation.models import Candidate, Evaluation
+from evaluation.repeating import Baseline
 from evaluation.selectors import Row
 
 _Out = serializers.Serializer[Any]
@@ -31,7 +32,17 @@ class EvaluationIn(_Out):
     max_calls = serializers.IntegerField(
         required=False, help_text="hard cap on requests to models and judges, retries included"
     )
-    replay_baseline = serializers.BooleanField(required=False, help_text="also call the model in production")
+    replay_baseline = serializers.BooleanField(
+        required=False, help_text="also call the model in production on every prompt: the same as `beside`"
+    )
+    baseline_answers = serializers.ChoiceField(
+        required=False, choices=[one.value for one in Baseline],
+        help_text="where its figures come from: `logged`; `subset`: one prompt of five is called again, to tell how "
+        "latency moved; `beside`: every prompt, to compare latency; `replayed`: all figures from calls",
+    )  # fmt: skip
+    repetitions = serializers.IntegerField(
+        required=False, help_text="answers of each model to one prompt of five, 1 to 10: stability"
+    )
     allow_same_family = serializers.BooleanField(
         required=False, help_text="a judge may be of the family of a model it judges; the evaluation carries the mark"
     )

@@ -14,7 +14,8 @@ from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation import adaptation, budget, logged, offers, purse, references, replay, seating
 from evaluation.models import Candidate, Charge, Evaluation, Judge, Replay, Sample
-from evaluation.planning import Plan, plan
+from evaluation.planning import Plan, measured, plan
+from evaluation.repeating import Baseline
 from evaluation.seating import set_judges
 from evaluation.values import EvaluationRequest, Prompt
 from ingestion.gateway import Gateway
@@ -68,8 +69,8 @@ def open_evaluation(
             forecast=planned.forecast.to_json(),
             cap_nanousd=planned.cap_nanousd,
             cap_calls=planned.cap_calls,
-            replay_baseline=request.replay_baseline,
-            conditions=_conditions(request, planned),
+            replay_baseline=planned.repeating.times_all,
+            conditions=_conditions(planned),
             simulated=planned.population.simulated,
             created_by=by,
         )
@@ -88,15 +89,25 @@ def open_evaluation(
     return evaluation
 
 
-def _conditions(request: EvaluationRequest, planned: Plan) -> dict[str, Any]:
+def _conditions(planned: Plan) -> dict[str, Any]:
     """How requests are asked, and where the baseline's figures come from: docs/algorithms/replay.md."""
-    called = "called beside the candidates" if request.replay_baseline else "not compared"
+    repeating = planned.repeating
+    is_called = repeating.baseline == Baseline.REPLAYED
+    answer, call = ("called beside the candidates",) * 2 if is_called else ("logged answer", "logged call")
+    some = "not compared; called on one prompt of five" if repeating.calls_baseline else "not compared"
     return {
         "adaptations": adaptation.VERSION,
         "streams": "as logged",
-        "repetitions": 1,
+        "repetitions": repeating.repetitions,
+        "repeating": repeating.to_json(),
         "same_family": [dict(reason.numbers) for reason in planned.panel.kin([planned.baseline, *planned.kept])],
-        "baseline": {"quality": "logged answer", "answered": "logged answer", "cost": "logged call", "latency": called},
+        "baseline": {
+            "quality": answer,
+            "answered": answer,
+            "cost": call,
+            "latency": "called beside the candidates" if repeating.times_all else some,
+            **({"stability": "called on one prompt of five"} if repeating.repetitions > 1 else {}),
+        },
     }
 
 
@@ -105,8 +116,8 @@ def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: da
     from evaluation.statistics.policy import validate
 
     found = policy.goal_policy(
-        planned.goal.value(), planned.effective, measured=planned.panel.measured(), exact=planned.panel.is_exact,
-        own_margins=planned.panel.own_margins(),
+        planned.goal.value(), planned.effective, measured=measured(planned.panel, planned.repeating),
+        exact=planned.panel.is_exact, own_margins=planned.panel.own_margins(),
         fruitless=_fruitless(project, planned, drawn, now=now),
     )  # fmt: skip
     try:
@@ -120,6 +131,8 @@ def _digest(planned: Plan, drawn: Sequence[Prompt]) -> str:
     """Hash of models, judges and prompts in order: two evaluations that agree in it are the same run."""
     judges = [_seated(judge) for judge in planned.panel.judges]
     arms = [planned.baseline.name, *(offer.name for offer in planned.kept)]
+    if planned.repeating.calls_baseline:
+        arms.append(str(sorted(planned.repeating.to_json().items())))
     prompts = [str(prompt.pk) for prompt in drawn]
     return hashlib.sha256("\n".join([*arms, "", *judges, "", *prompts]).encode()).hexdigest()
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from agentopt.lib.money import NANO
+from evaluation.repeating import Baseline, Repeating
 
 NEARLY_ALL = 0.9  # a failed call has no cost, in the log as in the sample
 
@@ -87,7 +88,9 @@ class EvaluationRequest:
         seed: of the sampling order.
         max_cost_usd: hard cap, in place of the project's.
         max_calls: hard cap on requests, retries included, in place of the instance's.
-        replay_baseline: also call the baseline, to compare latency.
+        replay_baseline: also call the baseline on every prompt, to compare latency.
+        baseline_answers: where the baseline's figures come from, one of repeating.Baseline; None: as `replay_baseline`.
+        repetitions: answers of each model to one prompt of five, to see how stable they are.
         allow_same_family: a judge may be of a family that it judges; the evaluation carries the mark.
         baseline: model in production as the logs call it; None: the one with most calls.
         records: ids of LogRecord that the population is narrowed to.
@@ -101,8 +104,16 @@ class EvaluationRequest:
     max_calls: int | None = None
     replay_baseline: bool = False
     allow_same_family: bool = False
+    baseline_answers: str | None = None
+    repetitions: int = 1
     baseline: str | None = None
     records: Sequence[int] | None = None
+
+    def repeating(self, seed: int) -> Repeating:
+        """How often each prompt is put to each model."""
+        usual = Baseline.BESIDE if self.replay_baseline else Baseline.LOGGED
+        told = Baseline(self.baseline_answers) if self.baseline_answers else usual
+        return Repeating(self.repetitions, told, seed)
 
 
 @dataclass(frozen=True)

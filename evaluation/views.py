@@ -84,6 +84,7 @@ def _defaults(project: Project) -> dict[str, Any]:
         "seed": planning.SEED,
         "max_cost_usd": f"{cap:.2f}",
         "max_calls": settings.MAX_EVALUATION_CALLS,
+        "repetitions": 1,
     }
 
 

@@ -41,6 +41,7 @@ class Line(msgspec.Struct):
     use_case: str
     cells: list[Cell | None]
     again: Cell | None
+    more: list[list[Cell]] = []
 
 
 class Chair(msgspec.Struct):
@@ -62,6 +63,7 @@ class Measured(msgspec.Struct):
     baseline: dict[str, float | None]
     times_baseline: bool
     lines: list[Line]
+    repeating: dict[str, Any] | None = None
 
 
 class Arm(msgspec.Struct):

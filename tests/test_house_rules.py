@@ -19,7 +19,7 @@ PURE = """
     ingestion/analytics/answers.py agentopt/lib/intervals.py
     ingestion/plots.py ingestion/explorer_plots.py evaluation/plots.py recommendations/plots.py
     recommendations/overview_plots.py
-    evaluation/adaptation.py evaluation/tool_calls.py
+    evaluation/adaptation.py evaluation/tool_calls.py evaluation/repeating.py evaluation/diffs.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
     evaluation/ranking.py evaluation/traffic.py evaluation/learning.py evaluation/measurements.py
     evaluation/findings.py evaluation/changes.py evaluation/grounds.py evaluation/conditions.py

@@ -20,6 +20,8 @@ from evaluation.statistics.samples import Samples
 
 _RATIO_OF_FREE = 1e6  # a candidate that costs something where the baseline is free
 _CENTRAL = (0.025, 0.975)
+# Measured on some of the prompts by design, so that the rest is not missing; its losses show in many prompts.
+SPARSE = ("stability",)
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class _Setting:
         return fixed_point.imagined_weights(self.policy.draws, self.policy.seed, weight) * size
 
     def imagined_weight(self, guard: str) -> float:
-        return self.policy.imagined_quality if guard == "quality" else self.policy.imagined
+        return self.policy.imagined_quality if guard in ("quality", *SPARSE) else self.policy.imagined
 
 
 def evidence(samples: Samples, policy: Policy, bias: Bias | None = None) -> Evidence:
@@ -294,7 +296,8 @@ def _weigh(metrics: Mapping[str, Measured], samples: Samples, setting: _Setting)
     policy = setting.policy
     conditions = _conditions(metrics, setting)
     fails = np.array([(c.draws <= c.term.bar).sum(1) for c in conditions])
-    pairs = [samples.guards[m] for m in {"quality", *dict(policy.margins)} if m in samples.guards]
+    whole = {"quality", *dict(policy.margins)}.difference(SPARSE)
+    pairs = [samples.guards[m] for m in whole if m in samples.guards]
     gain = conditions[-1]
     spreads = {m: x.draws for m, x in metrics.items()} | {"gain": gain.draws}
     return Evidence(

@@ -6,6 +6,7 @@ import pytest
 
 from evaluation import budget
 from evaluation.budget import Budget, Calls, Design
+from evaluation.repeating import Baseline, Repeating
 from evaluation.values import Forecast, Offer, Panelist
 from tests.evaluation.test_selection import PROFILE, _offer
 
@@ -17,7 +18,7 @@ JUDGE = Panelist(
 
 def _forecast(*candidates: Offer, **changes: object) -> Forecast:
     arguments: dict[str, object] = {
-        "baseline": _offer("now"), "panel": [JUDGE], "cap_nanousd": 25 * 10**9, "replay_baseline": False,
+        "baseline": _offer("now"), "panel": [JUDGE], "cap_nanousd": 25 * 10**9, "repeating": Repeating(),
         "concurrency": 10, "seconds_per_call": 2.0, "profile": PROFILE, "design": DESIGN,
     }  # fmt: skip
     given = {**arguments, **changes}
@@ -50,7 +51,7 @@ def test_least_expected_and_most_never_cross(limit: int, candidates: int) -> Non
 
 
 def test_the_forecast_names_calls_dollars_and_who_gets_prompts() -> None:
-    found = _forecast(_offer("a"), replay_baseline=True)
+    found = _forecast(_offer("a"), repeating=Repeating(baseline=Baseline.BESIDE))
 
     # by hand: a call costs $0.0018; judging an answer 2,000 · $1/M + 200 · $4/M = $0.0028
     assert found.replay_calls_expected == 76 + 76

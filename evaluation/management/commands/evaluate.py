@@ -16,6 +16,7 @@ from agentopt.lib.errors import AgentOptError
 from evaluation import run, selectors, services
 from evaluation.models import Candidate, Evaluation
 from evaluation.planning import Plan
+from evaluation.repeating import Baseline
 from ingestion import gateway
 from ingestion.gateway import Gateway
 from projects import access
@@ -56,6 +57,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--allow-same-family", action="store_true", help="a judge may be of the family of a model it judges"
         )
+        parser.add_argument(
+            "--baseline-answers", choices=list(Baseline), metavar="HOW",
+            help="logged, subset (one prompt of five is called again), beside (every prompt, to compare latency) or "
+            "replayed (all figures from calls)",
+        )  # fmt: skip
+        parser.add_argument(
+            "--repetitions", type=int, default=1, metavar="R", help="answers of each model to one prompt of five"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -92,6 +101,8 @@ class Command(BaseCommand):
             max_calls=options["max_calls"],
             replay_baseline=options["replay_baseline"],
             allow_same_family=options["allow_same_family"],
+            baseline_answers=options["baseline_answers"],
+            repetitions=options["repetitions"],
         )
 
     def _run(self, evaluation: Evaluation, calls: Gateway, *, shown: bool) -> None:
