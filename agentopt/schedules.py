@@ -1,4 +1,4 @@
-"""Jobs by name: which task runs a slice of each kind, and which kind follows when one is done.
+"""Jobs by name: which task runs a slice of each kind, which kind follows when one is done, and which come again.
 
 A dotted path is not an import, so a lower app may start what an upper app does.
 """
@@ -32,6 +32,41 @@ JOBS = {
     "expiry": JobKind("recommendations.tasks.expire_recommendations", "Expiry of recommendations"),
     "follow_up": JobKind("recommendations.tasks.follow_recommendations", "Follow-up"),
 }
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A kind of job that comes again by itself, for each project.
+
+    `cron` has five fields, in UTC; `setting` names the setting that holds it instead, and a project may have its own.
+    `why_not`, dotted, is called with the Project and the moment: a sentence where there is nothing to start.
+    """
+
+    kind: str
+    title: str
+    does: str
+    cron: str = ""
+    setting: str = ""
+    why_not: str | None = None
+
+
+SCHEDULES = {
+    "sync": Schedule(
+        "sync", "Log sync", "pulls new calls from the gateway", cron="7 * * * *",
+        why_not="ingestion.recurring.why_no_sync",
+    ),
+    "rollups": Schedule(
+        "rollups", "Roll-ups", "makes figures anew whose calls changed", cron="37 * * * *",
+        why_not="ingestion.recurring.why_no_rollups",
+    ),
+    "retention": Schedule(
+        "retention", "Retention", "removes bodies that are too old, and files that nobody needs", cron="30 1 * * *"
+    ),
+    "digest": Schedule(
+        "digest", "Daily letter", "sends what waits for it", cron="0 7 * * *",
+        why_not="projects.notifications.digest.why_not",
+    ),
+}  # fmt: skip
 
 # Called every few seconds by the supervisor: start what waits without a job, such as what a crash left.
 SWEEPS = ("ingestion.rollups.ask_all", "projects.notifications.outbox.ask")

@@ -67,6 +67,7 @@ def _count(low: int, high: int) -> Callable[[str], int]:
 def _cron(text: str) -> str:
     if len(text.split()) != 5 or not croniter.is_valid(text):
         raise ValueError(text)
+    croniter(text).get_next()  # a ValueError, too, where the day never comes, such as February 31
     return text
 
 

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
 from agentopt.lib.errors import NotAllowed
 from agentopt.lib.money import nanousd
-from projects import access, jobs, modes, services, tokens
+from projects import access, jobs, modes, notice_api, schedule_api, services, tokens
 from projects.endpoints import ApiView, ProjectView
 from projects.models import ApiToken, Project, Role, User
 from projects.serializers import (
@@ -82,19 +82,21 @@ class ProjectDetailView(ProjectView):
         return Response(ProjectOut(project, context={"user": request.user, "notices": [said] if said else []}).data)
 
 
+_STORED = {
+    "monthly_usd": "monthly_cap_nanousd", "monthly_calls": "monthly_call_cap",
+    "max_evaluation_cost_usd": "max_evaluation_cost_nanousd", "judging_cap_usd": "judging_cap_nanousd",
+}  # fmt: skip
+
+
 def _change(project: Project, given: dict[str, Any], *, by: User | None) -> None:
     """All of a PATCH, or nothing."""
-    goal, connection, overrides = (given.pop(name, None) for name in ("goal", "connection", "overrides"))
-    caps = given.pop("caps", None) or {}
-    changes = {**given, **(overrides or {})}
-    if "monthly_usd" in caps:
-        monthly = caps["monthly_usd"]
-        changes["monthly_cap_nanousd"] = None if monthly is None else nanousd(monthly)
-    if "monthly_calls" in caps:
-        changes["monthly_call_cap"] = caps["monthly_calls"]
-    if "max_evaluation_cost_usd" in changes:
-        cap = changes.pop("max_evaluation_cost_usd")
-        changes["max_evaluation_cost_nanousd"] = None if cap is None else nanousd(cap)
+    goal, connection = given.pop("goal", None), given.pop("connection", None)
+    changes: dict[str, Any] = {}
+    for part in (given, *(given.pop(name, None) or {} for name in ("overrides", "caps", "schedule"))):
+        changes |= {_STORED.get(name, name): value for name, value in part.items()}
+    for name in _STORED.values() & changes.keys():
+        if name.endswith("_nanousd") and changes[name] is not None:
+            changes[name] = nanousd(changes[name])
     with transaction.atomic():
         services.change_project(project, changes, by=by)
         if goal:
@@ -206,4 +208,6 @@ urlpatterns: list[URLPattern] = [
     path("jobs/<int:pk>", JobView.as_view(), name="api-job"),
     path("jobs/<int:pk>/cancel", JobCancelView.as_view(), name="api-job-cancel"),
     path("jobs/<int:pk>/retry", JobRetryView.as_view(), name="api-job-retry"),
+    *schedule_api.urlpatterns,
+    *notice_api.urlpatterns,
 ]

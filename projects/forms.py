@@ -11,7 +11,9 @@ from agentopt.lib import money
 from agentopt.lib.forms import StyledForm
 from projects import modes, values
 from projects.access import SCOPES
-from projects.models import Privacy, Project, Role
+from projects.models import Channel, Privacy, Project, Role
+from projects.notifications import kinds
+from projects.notifications.addresses import choices_of
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -248,3 +250,97 @@ class MemberForm(StyledForm):
         ],
         initial=Role.MEMBER,
     )
+
+
+class ScheduleForm(StyledForm):
+    """When evaluations start by themselves, and how many production calls are judged."""
+
+    evaluation_cron = forms.CharField(
+        label="Evaluation, cron", required=False, max_length=100,
+        help_text="Five fields in UTC: minute, hour, day, month, weekday. Empty: the instance's.",
+    )  # fmt: skip
+    judging_per_day = forms.IntegerField(
+        label="Production calls judged a day", required=False, min_value=1, max_value=100_000,
+        help_text="For drift of quality and follow-up. Empty: none.",
+    )  # fmt: skip
+    judging_cap_usd = forms.DecimalField(
+        label="Cap of that per month", required=False, min_value=0, max_value=1_000_000, decimal_places=2,
+        help_text="US dollars. Empty: none are judged.",
+    )  # fmt: skip
+
+    @staticmethod
+    def initial_of(project: Project) -> dict[str, Any]:
+        """The fields of a project's own settings."""
+        return {
+            "evaluation_cron": project.evaluation_cron,
+            "judging_per_day": project.judging_per_day,
+            "judging_cap_usd": money.usd(project.judging_cap_nanousd),
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """What the service takes."""
+        given = dict(self.cleaned_data)
+        cap = given.pop("judging_cap_usd")
+        return {**given, "judging_cap_nanousd": None if cap is None else money.nanousd(cap)}
+
+
+class NewChannelForm(StyledForm):
+    """Where notices go."""
+
+    form = forms.ChoiceField(
+        label="Channel",
+        choices=[
+            (Channel.Form.EMAIL, "E-mail"),
+            (Channel.Form.CHAT, "Chat webhook: Slack, Mattermost and what takes the same"),
+            (Channel.Form.WEBHOOK, "Signed webhook, for programs"),
+        ],
+    )
+    name = forms.CharField(label="Name", max_length=80, help_text="As it is called here, for instance “on call”.")
+    address = forms.CharField(
+        label="Address", max_length=490, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+        help_text="An e-mail address, or the address of the webhook. Stored encrypted.",
+    )  # fmt: skip
+
+
+class ChannelForm(StyledForm):
+    """What a channel gets, and when it is left alone."""
+
+    name = forms.CharField(label="Name", max_length=80)
+    address = forms.CharField(
+        label="New address", required=False, max_length=490,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}), help_text="Empty: as it is.",
+    )  # fmt: skip
+    enabled = forms.BooleanField(label="Switched on", required=False)
+    quiet_from = forms.TimeField(
+        label="Quiet from", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
+        help_text="Notices wait until the quiet hours end.",
+    )  # fmt: skip
+    quiet_until = forms.TimeField(
+        label="Quiet until", required=False, widget=forms.TimeInput(attrs={"type": "time"}, format="%H:%M")
+    )
+    timezone = forms.CharField(label="Time zone of these hours", max_length=64, help_text="Such as Europe/Berlin.")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for kind, about in kinds.CHOSEN.items():
+            self.fields[f"on_{kind}"] = forms.ChoiceField(
+                label=about.title, choices=list(kinds.WHEN.items()), widget=forms.Select(attrs={"class": "input"})
+            )
+
+    @property
+    def kinds(self) -> list[forms.BoundField]:
+        """The fields of the kinds of notices."""
+        return [self[f"on_{kind}"] for kind in kinds.CHOSEN]
+
+    @staticmethod
+    def initial_of(channel: Channel) -> dict[str, Any]:
+        """The fields of a channel."""
+        plain = {name: getattr(channel, name) for name in ("name", "enabled", "quiet_from", "quiet_until", "timezone")}
+        return {**plain, **{f"on_{kind}": when for kind, when in choices_of(channel).items()}}
+
+    def changes(self) -> dict[str, Any]:
+        """What the service takes."""
+        given = {name: value for name, value in self.cleaned_data.items() if not name.startswith("on_")}
+        if not given["address"]:
+            del given["address"]
+        return {**given, "wants": {kind: self.cleaned_data[f"on_{kind}"] for kind in kinds.CHOSEN}}

@@ -90,6 +90,16 @@ class Project(models.Model):
     monthly_call_cap = models.PositiveIntegerField(
         null=True, blank=True, help_text="The same in model calls, retries included."
     )
+    # null: samples of production are not judged
+    judging_per_day = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Calls of production a day that judges look at, for drift and follow-up."
+    )
+    judging_cap_nanousd = models.BigIntegerField(
+        null=True, blank=True, help_text="Hard cap on what that may spend in a calendar month (UTC)."
+    )
+    evaluation_cron = models.CharField(
+        max_length=100, blank=True, default="", help_text="Five cron fields, UTC; empty: the instance's."
+    )
     allowed_providers = models.JSONField(
         default=list, blank=True, help_text="Providers that may receive prompts; empty: all."
     )
@@ -222,6 +232,26 @@ class Job(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} job {self.pk}: {self.state}"
+
+
+class ScheduleRun(models.Model):
+    """One time that a schedule came round for a project: the job it started, or why it started none."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="schedule_runs")
+    name = models.CharField(max_length=30, help_text="a name from agentopt.schedules.SCHEDULES")
+    due_at = models.DateTimeField(null=True, help_text="the moment it was due; null: a person asked for it")
+    at = models.DateTimeField()
+    by = models.ForeignKey(User, on_delete=models.SET_NULL, null=True, related_name="+")
+    job = models.ForeignKey(Job, on_delete=models.SET_NULL, null=True, related_name="+")
+    why_not = models.CharField(max_length=300, blank=True, default="", help_text="why it started nothing")
+
+    class Meta:
+        # whatever is delivered twice, or by two clusters, starts once
+        constraints = [UniqueConstraint(fields=["project", "name", "due_at"], name="schedule_run_once")]
+        indexes = [models.Index(fields=["project", "name", "-at"], name="schedule_run_newest")]
+
+    def __str__(self) -> str:
+        return f"{self.name} of {self.project} at {self.at:%F %T}"
 
 
 class AuditEntry(models.Model):

@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 
 from projects import shell as frame
-from projects.models import ApiToken, Membership, Project, User
+from projects.models import ApiToken, Channel, Membership, NoticeDelivery, Project, User
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:
@@ -27,3 +27,14 @@ def tokens_of(project: Project) -> QuerySet[ApiToken]:
 def members_of(project: Project) -> QuerySet[Membership]:
     """Members with their persons, by e-mail address."""
     return project.memberships.select_related("user").order_by("user__email")
+
+
+def channels_of(project: Project) -> QuerySet[Channel]:
+    """Channels of a project, by name."""
+    return project.channels.order_by("name")
+
+
+def deliveries_of(project: Project) -> QuerySet[NoticeDelivery]:
+    """What was brought to the channels of a project, with its notices."""
+    found = NoticeDelivery.objects.filter(notice__project=project)
+    return found.select_related("notice", "channel")

@@ -117,6 +117,29 @@ class OverridesIn(_Out):
     )
 
 
+class ScheduleOut(_Out):
+    """What comes again by itself, as far as the project says so."""
+
+    evaluation_cron = serializers.CharField(help_text="five cron fields, UTC; empty: the instance's")
+    judging_per_day = serializers.IntegerField(allow_null=True, help_text="production calls judged; null: none")
+    judging_cap_usd = serializers.SerializerMethodField(help_text="on that per calendar month; null: none are judged")
+
+    @extend_schema_field({"type": "number", "nullable": True})
+    def get_judging_cap_usd(self, row: Any) -> float | None:
+        amount = usd(row.judging_cap_nanousd)
+        return None if amount is None else float(amount)
+
+
+class ScheduleIn(_Out):
+    """The same; null or an empty text returns one to none."""
+
+    evaluation_cron = serializers.CharField(required=False, allow_blank=True, max_length=100)
+    judging_per_day = serializers.IntegerField(required=False, allow_null=True)
+    judging_cap_usd = serializers.DecimalField(
+        required=False, allow_null=True, max_digits=16, decimal_places=9, min_value=Decimal(0)
+    )
+
+
 class PatternOut(_Out):
     """A pattern of the project's own that redaction replaces."""
 
@@ -147,6 +170,7 @@ class ProjectOut(_Out):
     connection = ConnectionOut()
     overrides = OverridesOut(source="*")
     caps = CapsOut(source="*")
+    schedule = ScheduleOut(source="*")
     effective = serializers.SerializerMethodField()
     allowed_providers = serializers.ListField(child=serializers.CharField())
     banned_models = serializers.ListField(child=serializers.CharField())
@@ -190,6 +214,7 @@ class ProjectChangeIn(_Out):
     connection = ConnectionIn(required=False)
     overrides = OverridesIn(required=False)
     caps = CapsIn(required=False)
+    schedule = ScheduleIn(required=False)
     allowed_providers = serializers.ListField(child=serializers.CharField(max_length=80), required=False)
     banned_models = serializers.ListField(child=serializers.CharField(max_length=200), required=False)
 

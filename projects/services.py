@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.utils.text import slugify
 from agentopt.lib import patterns
 from agentopt.lib.errors import Conflict, Invalid
 from agentopt.lib.money import nanousd
-from projects import audit, modes, values
+from projects import audit, modes, scheduling, values
 from projects.destinations import checked_address
 from projects.models import Connection, Goal, Membership, Privacy, Project, Role, User
 from projects.notifications import addresses
@@ -30,6 +30,8 @@ OVERRIDES = {
     "max_evaluation_cost_nanousd": (0, nanousd(1_000_000)),
     "monthly_cap_nanousd": (0, nanousd(1_000_000)),
     "monthly_call_cap": (0, 100_000_000),
+    "judging_per_day": (1, 100_000),
+    "judging_cap_nanousd": (0, nanousd(1_000_000)),
 }
 _NAMES = ("allowed_providers", "banned_models")
 
@@ -114,7 +116,8 @@ def create_first_owner(email: str, password: str) -> User:
 
 def change_project(project: Project, changes: Mapping[str, Any], *, by: User | None) -> Project:
     """Change `name`, `privacy`, `privacy_patterns`, `retention_days` (None: bodies are kept), `allowed_providers`,
-    `banned_models`, monthly caps (None: none) and overrides (OVERRIDES; None: the instance's).
+    `banned_models`, `evaluation_cron` ("": the instance's), monthly caps (None: none), judging of production samples
+    (None: off) and overrides (OVERRIDES; None: the instance's).
 
     Modes and patterns hold for what comes in from now on; `modes.of_old_rows` says what that leaves.
 
@@ -136,6 +139,8 @@ def change_project(project: Project, changes: Mapping[str, Any], *, by: User | N
         if {"privacy", "privacy_patterns"} & before.keys():
             after["old_rows"] = modes.OLD_ROWS
         audit.record(project, by, "project.change", project.slug, before=before, after=after)
+        if set(scheduling.OWN.values()) & before.keys():
+            scheduling.install()
     return project
 
 
@@ -147,10 +152,8 @@ def _checked_setting(name: str, value: Any, wrong: dict[str, str]) -> Any:
         if value not in Privacy.values:
             wrong[name] = f"Expected {', '.join(Privacy.values)}."
         return value
-    if name == "privacy_patterns":
-        return _checked_patterns(value, wrong)
-    if name in _NAMES:
-        return _checked_names(name, value, wrong)
+    if name in _CHECKS:
+        return _CHECKS[name](name, value, wrong)
     if name not in OVERRIDES:
         wrong[name] = "There is no such setting."
         return value
@@ -162,6 +165,13 @@ def _checked_setting(name: str, value: Any, wrong: dict[str, str]) -> Any:
     return value
 
 
+def _checked_cron(name: str, value: Any, wrong: dict[str, str]) -> Any:
+    text = " ".join(str(value or "").split())
+    if text and (len(text) > 100 or not scheduling.is_cron(text)):
+        wrong[name] = "Expected five cron fields, such as 0 2 * * 0, or nothing."
+    return text
+
+
 def _checked_names(name: str, value: Any, wrong: dict[str, str]) -> Any:
     if not isinstance(value, list | tuple) or not all(isinstance(one, str) and one.strip() for one in value):
         wrong[name] = "Expected a list of names."
@@ -169,7 +179,7 @@ def _checked_names(name: str, value: Any, wrong: dict[str, str]) -> Any:
     return sorted({one.strip() for one in value})
 
 
-def _checked_patterns(value: Any, wrong: dict[str, str]) -> Any:
+def _checked_patterns(_name: str, value: Any, wrong: dict[str, str]) -> Any:
     if not isinstance(value, list | tuple):
         wrong["privacy_patterns"] = "Expected a list of {name, pattern}."
         return value
@@ -179,6 +189,13 @@ def _checked_patterns(value: Any, wrong: dict[str, str]) -> Any:
         wrong.update(error.fields)
         return value
     return [{"name": one["name"], "pattern": one["pattern"]} for one in value]
+
+
+_CHECKS: dict[str, Callable[[str, Any, dict[str, str]], Any]] = {
+    "privacy_patterns": _checked_patterns,
+    **dict.fromkeys(scheduling.OWN.values(), _checked_cron),
+    **dict.fromkeys(_NAMES, _checked_names),
+}
 
 
 def change_goal(project: Project, terms: Mapping[str, Any], *, by: User | None) -> Goal:

@@ -26,7 +26,7 @@ from django_q.status import Stat
 
 from agentopt.lib.processes import PR_SET_PDEATHSIG
 from agentopt.schedules import SWEEPS
-from projects import jobs
+from projects import jobs, scheduling
 from projects.models import Job
 
 STOP_GRACE_S = 25.0
@@ -127,7 +127,7 @@ class Watch:
     def __init__(self) -> None:
         self.cluster = Cluster()
         self.moved_at = time.monotonic()
-        self._swept_at = 0.0
+        self._swept_at, self._is_installed = 0.0, False
 
     def look(self) -> None:
         """Start the cluster again if it is needful, and every few seconds hand out lost jobs and say that it lives."""
@@ -140,6 +140,9 @@ class Watch:
             self._start_again("cluster stalled")
         if now - self._swept_at > _SWEEP_EVERY_S:
             self._swept_at = now
+            if not self._is_installed:
+                scheduling.install()
+                self._is_installed = True
             jobs.sweep()
             for name in SWEEPS:
                 import_string(name)()

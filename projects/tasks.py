@@ -1,14 +1,20 @@
-"""What workers do for this app: bring notices, and make daily letters."""
+"""What workers do for this app: start what is scheduled, bring notices, and make daily letters."""
 
 import time
+from datetime import datetime
 
 from django.utils import timezone
 
-from projects import jobs
+from projects import jobs, scheduling
 from projects.models import Job
 from projects.notifications import digest, outbox
 
 _SLICE_S = 40.0
+
+
+def run_schedule(name: str, project_id: int | None = None, *, due: str) -> None:
+    """Start the jobs of a schedule's turn; `due` is the moment it was due, ISO."""
+    scheduling.run(name, due_at=datetime.fromisoformat(due), project_id=project_id)
 
 
 def deliver_notices() -> None:

@@ -41,6 +41,16 @@ DELETE api-token             0           in       in       in       in       sig
 GET    api-job               job         in       in       in       hidden   sign-in  in
 POST   api-job-cancel        job         in       in       refused  hidden   sign-in  in
 POST   api-job-retry         job         in       in       refused  hidden   sign-in  in
+GET    api-scheduler-status  -           in       in       in       in       sign-in  in
+POST   api-scheduler-trigger -           in       in       refused  hidden   sign-in  in
+GET    api-channels          project     in       refused  refused  hidden   sign-in  refused
+POST   api-channels          project     in       refused  refused  hidden   sign-in  refused
+PATCH  api-channel           project,0   in       refused  refused  hidden   sign-in  refused
+DELETE api-channel           project,0   in       refused  refused  hidden   sign-in  refused
+POST   api-channel-test      project,0   in       refused  refused  hidden   sign-in  refused
+POST   api-channel-secret    project,0   in       refused  refused  hidden   sign-in  refused
+GET    api-notices           project     in       refused  refused  hidden   sign-in  refused
+POST   api-notice-again      project,0   in       refused  refused  hidden   sign-in  refused
 
 GET    api-logs-sync         project     in       in       in       hidden   sign-in  in
 POST   api-logs-sync         project     in       in       refused  hidden   sign-in  in
@@ -114,6 +124,17 @@ POST   ingestion:lift-erasure project,0  in       refused  refused  hidden   sig
 POST   ingestion:try-redaction project   in       refused  refused  hidden   sign-in  sign-in
 GET    evaluation:judges     project     in       refused  refused  hidden   sign-in  sign-in
 POST   evaluation:judges     project     in       refused  refused  hidden   sign-in  sign-in
+GET    projects:schedules    project     in       in       in       hidden   sign-in  sign-in
+POST   projects:schedules    project     in       refused  refused  hidden   sign-in  sign-in
+POST   projects:run-schedule project,name in      in       refused  hidden   sign-in  sign-in
+GET    projects:notices      project     in       refused  refused  hidden   sign-in  sign-in
+POST   projects:notices      project     in       refused  refused  hidden   sign-in  sign-in
+GET    projects:channel      project,0   in       refused  refused  hidden   sign-in  sign-in
+POST   projects:channel      project,0   in       refused  refused  hidden   sign-in  sign-in
+POST   projects:test-channel project,0   in       refused  refused  hidden   sign-in  sign-in
+POST   projects:remove-channel project,0 in       refused  refused  hidden   sign-in  sign-in
+POST   projects:renew-channel project,0  in       refused  refused  hidden   sign-in  sign-in
+POST   projects:send-again   project,0   in       refused  refused  hidden   sign-in  sign-in
 GET    projects:tokens       project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:tokens       project     in       refused  refused  hidden   sign-in  sign-in
 POST   projects:revoke-token project,0   in       refused  refused  hidden   sign-in  sign-in
@@ -182,6 +203,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-analytics": {"project": "support-agent", "kind": "aggregation", "metric": "calls", "aggregate": "count"},
     "api-evaluations": {"project": "support-agent"},
     "api-judges": {"models": []},
+    "api-scheduler-trigger": {"project": "support-agent", "job": "retention"},
 }
 NOT_OURS = ("admin:", "account_")  # Django's and allauth's own pages; the rows above stand for them
 HIDDEN = ("There is no such project", "There is no such job")
@@ -206,6 +228,7 @@ def subjects(project: Project, member: User) -> dict[str, str | int]:
         "project": project.slug,
         "job": Job.objects.create(kind="sync", project=project).pk,
         "membership": Membership.objects.get(project=project, user=member).pk,
+        "name": "retention",
     }
 
 

@@ -3,11 +3,12 @@
 import os
 from pathlib import Path
 
-from agentopt.schedules import JOBS, JobKind
+from agentopt.schedules import JOBS, SCHEDULES, JobKind, Schedule
 from tests import settings as _base
 from tests.settings import *  # noqa: F403
 
 JOBS["counting"] = JobKind("tests.projects.counting.count", "Counting")
+SCHEDULES["counting"] = Schedule("counting", "Counting", "counts", cron="0 3 29 2 *")  # comes only when a test says so
 DATABASES = {"default": {**_base.DATABASES["default"], "NAME": os.environ["TEST_DATABASE_NAME"]}}
 # all processes of a cluster, and its supervisor, read one status
 CACHES = {**_base.CACHES, "qcluster": {**_base.CACHES["qcluster"], "LOCATION": os.environ["TEST_STATUS_FOLDER"]}}

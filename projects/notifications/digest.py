@@ -23,6 +23,13 @@ def waits(project: Project) -> bool:
     ).exists()
 
 
+def why_not(project: Project, now: datetime) -> str | None:  # noqa: ARG001 — the signature of every schedule
+    """Why no letter is made; None: something waits, or old notices may go."""
+    if waits(project) or project.notices.exists():
+        return None
+    return "Nothing waits for a daily letter."
+
+
 def make(project: Project, *, now: datetime) -> int:
     """Put what waits into one letter for each channel, which is then on its way; how many letters.
 

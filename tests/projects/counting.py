@@ -14,7 +14,7 @@ UNIT_S = 0.05
 @jobs.slice_of("counting")
 def count(job: Job, beat: Beat) -> bool:
     """Do the next numbers up to `options["n"]`, at most SLICE; the pid stands in the message."""
-    wanted = int(job.options["n"])
+    wanted = int(job.options.get("n", 5))  # a schedule gives no options
     owner = f"job {job.pk}"
     have = {int(key) for key in IdempotencyKey.objects.filter(owner=owner).values_list("key", flat=True)}
     waiting = [number for number in range(wanted) if number not in have][:SLICE]

@@ -7,18 +7,21 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from django.conf import settings as given
 from django.db import connection
 from django.utils import timezone
+from django_q.models import Schedule
 from pytest_django import Settings
 
 from agentopt.schedules import JOBS, JobKind
-from projects import jobs, supervisor
-from projects.models import AuditEntry, IdempotencyKey, Job, Project
+from projects import jobs, scheduling, supervisor
+from projects.models import AuditEntry, IdempotencyKey, Job, NoticeDelivery, Project, ScheduleRun
+from projects.notifications import addresses, send
+from tests.projects.notifications.receivers import http_receiver
 
 pytestmark = pytest.mark.worker
 WAIT_S = 90.0
@@ -31,7 +34,7 @@ def counting(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def supervised(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def supervised(folder: Path, *, schedules: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """A supervisor on the test's database, with short limits; what is left of it is ended."""
     environment = {
         **os.environ,
@@ -42,7 +45,7 @@ def supervised(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
         "JOB_STALL_S": "6",
         "JOB_LEASE_S": "4",
         "WORKERS": "2",
-        "ENABLE_SCHEDULER": "false",
+        "ENABLE_SCHEDULER": str(schedules).lower(),
         "LOG_LEVEL": "ERROR",
     }
     command = [sys.executable, str(given.BASE_DIR / "manage.py"), "run_worker"]
@@ -135,3 +138,48 @@ def test_a_supervisor_that_is_killed_takes_its_cluster_with_it_and_the_next_one_
     with supervised(tmp_path):
         until(lambda: is_done(job), "the next supervisor ends the job")
     assert counted(job) == 60
+
+
+def missed_turn() -> datetime:
+    """A turn that came round while nothing ran."""
+    due = timezone.now() - timedelta(days=3)
+    Schedule.objects.create(
+        name="agentopt:counting", func=scheduling.TASK, args="'counting',", cron="0 3 29 2 *", schedule_type="C",
+        intended_date_kwarg="due",
+    )  # fmt: skip
+    Schedule.objects.update(next_run=due)  # a new row gets its next turn by itself, whatever it says
+    return due
+
+
+def test_a_turn_that_was_missed_for_days_runs_once_though_two_clusters_look_for_it(
+    transactional_db: None, project: Project, counting: None, tmp_path: Path
+) -> None:
+    due = missed_turn()
+
+    with supervised(tmp_path / "one", schedules=True), supervised(tmp_path / "two", schedules=True):
+        until(lambda: ScheduleRun.objects.filter(name="counting").exists(), "the turn has come")
+        until(lambda: is_done(Job.objects.get(kind="counting")), "its job is done")
+        time.sleep(35)  # both clusters look every 30 s: time enough for a second turn
+
+    assert ScheduleRun.objects.get(name="counting").due_at == due
+    assert Job.objects.filter(kind="counting").count() == 1
+    assert AuditEntry.objects.filter(action="counted").count() == 5
+    assert Schedule.objects.get(name="agentopt:counting").next_run > timezone.now()
+
+
+def test_with_schedules_off_nothing_comes_by_itself_but_notices_still_go_out(
+    transactional_db: None, project: Project, counting: None, tmp_path: Path
+) -> None:
+    missed_turn()
+
+    with http_receiver() as receiver, supervised(tmp_path):
+        addresses.add(project, form="chat", name="room", address=receiver.url, by=None)
+        for n in range(20):
+            send(project, "sync_failed", {"sentence": f"Sync {n} failed.", "path": "/"})
+        sent = NoticeDelivery.objects.filter(state="sent")
+        until(lambda: sent.count() == 20, "all notices have gone out")
+        time.sleep(35)  # longer than the scheduler's own cycle
+
+    assert len(receiver.posts) == 20
+    assert not ScheduleRun.objects.exists()
+    assert Schedule.objects.filter(name="agentopt:digest").exists()
