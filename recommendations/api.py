@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, paging
 from projects.endpoints import ProjectView
 from projects.models import Role
-from recommendations import bundles, selectors, services
+from recommendations import bundles, following_api, selectors, services
 from recommendations.models import Recommendation
 from recommendations.serializers import AcknowledgeIn, BundleOut, DismissIn, PostponeIn, RecommendationOut
 
@@ -110,4 +110,5 @@ urlpatterns: list[URLPattern] = [
     path(f"{_BASE}/<int:pk>/acknowledge", AcknowledgeView.as_view(), name="api-recommendation-acknowledge"),
     path(f"{_BASE}/<int:pk>/dismiss", DismissView.as_view(), name="api-recommendation-dismiss"),
     path(f"{_BASE}/<int:pk>/postpone", PostponeView.as_view(), name="api-recommendation-postpone"),
+    *following_api.urlpatterns,
 ]

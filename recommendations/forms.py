@@ -7,6 +7,7 @@ from django import forms
 from django.utils import timezone
 
 from agentopt.lib.forms import StyledForm
+from recommendations import sharing
 from recommendations.models import Recommendation
 from recommendations.services import LONGEST_NOTE
 
@@ -53,3 +54,21 @@ class PostponeForm(StyledForm):
         day = self.cleaned_data["until"]
         end = timezone.make_aware(datetime.combine(day, time.max)).astimezone(UTC)
         return min(end, self.expires_at) if timezone.localdate(self.expires_at) == day else end
+
+
+class ShareForm(StyledForm):
+    """How long a link shows a recommendation."""
+
+    days = forms.IntegerField(
+        label="Ends after days", min_value=1, max_value=sharing.MOST_DAYS, initial=sharing.DEFAULT_DAYS
+    )
+
+
+class OwnShareForm(ShareForm):
+    """The same for an owner, who may also let prompts out."""
+
+    shows_prompts = forms.BooleanField(
+        label="Also show how the prompts begin where it got worse",
+        required=False,
+        help_text="Whoever has the link then reads parts of what your customers wrote.",
+    )

@@ -258,9 +258,12 @@ def _compare(kind: str, was: _Mean, now: _Mean, *, extra_sd: float) -> _Found | 
 
 
 # ------------------------------------------------------------------------------------------------ the track record
+LEAST_FOLLOW_UPS = 5
+
+
 @dataclass(frozen=True)
 class Track:
-    """How issued recommendations fared against what they stated; figures only from `LEAST_FOLLOW_UPS` on."""
+    """How acknowledged recommendations fared against what they stated; shares only from `LEAST_FOLLOW_UPS` on."""
 
     acknowledged: int
     followed: int  # with a verdict
@@ -271,7 +274,10 @@ class Track:
 
     @property
     def is_shown(self) -> bool:
+        """Whether there are enough verdicts to speak of a share."""
         return self.followed >= LEAST_FOLLOW_UPS
 
-
-LEAST_FOLLOW_UPS = 5
+    @property
+    def rate(self) -> float | None:
+        """The share that kept their promise; None: too few verdicts."""
+        return self.kept / self.followed if self.is_shown else None

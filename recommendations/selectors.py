@@ -12,7 +12,7 @@ from ingestion import selectors as logs
 from ingestion.values import Counted, LogFilter
 from projects.models import Project
 from recommendations import explain, states, transitions
-from recommendations.models import Decision, Recommendation, Transition
+from recommendations.models import Decision, FollowUp, Recommendation, Transition
 
 
 def newest_finished(project: Project) -> Evaluation:
@@ -184,3 +184,58 @@ def _row(recommendation: Recommendation, *, now: datetime) -> Row:
         saving_usd=(recommendation.evidence.get("saving") or {}).get("saving_usd"),
         decision=decision,
     )
+
+
+def transitions_json(recommendation: Recommendation) -> list[dict[str, Any]]:
+    """Every step, the first one first."""
+    return [
+        {
+            "number": step.number,
+            "was": step.was,
+            "state": step.state,
+            "code": step.code,
+            "why": step.why,
+            "until": step.until.isoformat() if step.until else None,
+            "by": step.by.email if step.by else None,
+            "at": step.at.isoformat(),
+        }
+        for step in recommendation.transitions.select_related("by").order_by("number")
+    ]
+
+
+def following_json(recommendation: Recommendation) -> dict[str, Any] | None:
+    """The follow-up with its looks; None: no switch was seen."""
+    found = FollowUp.objects.filter(recommendation=recommendation).first()
+    if found is None:
+        return None
+    return {
+        "recommendation": recommendation.pk,
+        "verdict": found.verdict,
+        "switched_at": found.switched_at.isoformat(),
+        "decided_at": found.decided_at.isoformat() if found.decided_at else None,
+        "checked_at": found.checked_at.isoformat() if found.checked_at else None,
+        "shares": found.shares,
+        "promised": found.promised,
+        "realised": found.realised,
+        "looks": [
+            {
+                "number": look.number,
+                "level": look.level,
+                "conversations": look.conversations,
+                "verdict": look.verdict,
+                "findings": look.findings,
+                "at": look.at.isoformat(),
+            }
+            for look in found.looks.order_by("number")
+        ],
+        "simulated": recommendation.simulated,
+    }
+
+
+def document(recommendation: Recommendation) -> dict[str, Any]:
+    """All that an export holds: the recommendation, its steps and its follow-up. No prompt, no answer."""
+    return {
+        **as_json(recommendation),
+        "transitions": transitions_json(recommendation),
+        "follow_up": following_json(recommendation),
+    }

@@ -21,6 +21,7 @@ from projects.models import Project, Role
 from recommendations import (
     bundles,
     explain,
+    following,
     overview_plots,
     plots,
     reproduction,
@@ -144,11 +145,21 @@ def _detail(
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
         "left_out": sections.left_out(evidence),
+        **_followed(recommendation),
         "forms": forms,
         "asked": asked if may_work else "",
         "may_work": may_work,
     }
     return htmx.render(request, "recommendations/detail.html", context, status=status)
+
+
+def _followed(recommendation: Recommendation) -> dict[str, Any]:
+    found = selectors.following_json(recommendation)
+    if found is None:
+        return {}
+    last = found["looks"][-1] if found["looks"] else None
+    shown = following.sight(found["verdict"], found["realised"], found["shares"], last_look=last)
+    return {"following": found, "sight": shown}
 
 
 def _forms(recommendation: Recommendation) -> dict[str, Form]:

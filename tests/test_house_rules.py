@@ -27,6 +27,8 @@ PURE = """
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     projects/notifications/kinds.py projects/notifications/quiet.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
+    recommendations/states.py recommendations/promises.py recommendations/takeover.py recommendations/reports.py
+    recommendations/following.py
     agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
     agentopt/lib/patterns.py
     agentopt/sandbox/*.py

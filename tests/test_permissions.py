@@ -105,6 +105,13 @@ GET    api-recommendation-bundle project,0 in      in       in       hidden   si
 POST   api-recommendation-acknowledge project,0 in in      refused  hidden   sign-in  in
 POST   api-recommendation-dismiss  project,0 in   in       refused  hidden   sign-in  in
 POST   api-recommendation-postpone project,0 in   in       refused  hidden   sign-in  in
+GET    api-track-record      project     in       in       in       hidden   sign-in  in
+GET    api-recommendation-transitions project,0 in in      in       hidden   sign-in  in
+GET    api-recommendation-follow-up project,0 in  in       in       hidden   sign-in  in
+GET    api-recommendation-markdown project,0 in   in       in       hidden   sign-in  in
+GET    api-share-links       project,0   in       in       refused  hidden   sign-in  in
+POST   api-share-links       project,0   in       in       refused  hidden   sign-in  in
+DELETE api-share-link        project,0,0 in       in       refused  hidden   sign-in  in
 
 GET    projects:setup        -           sign-in  sign-in  sign-in  sign-in  sign-in  sign-in
 GET    projects:list         -           in       in       in       in       sign-in  sign-in
@@ -196,6 +203,14 @@ GET    recommendations:bundle project,0  in       in       in       hidden   sig
 POST   recommendations:acknowledge project,0 in   in       refused  hidden   sign-in  sign-in
 POST   recommendations:postpone project,0 in      in       refused  hidden   sign-in  sign-in
 POST   recommendations:dismiss project,0 in       in       refused  hidden   sign-in  sign-in
+GET    recommendations:track-record project in   in       in       hidden   sign-in  sign-in
+GET    recommendations:markdown project,0 in     in       in       hidden   sign-in  sign-in
+GET    recommendations:json  project,0   in       in       in       hidden   sign-in  sign-in
+GET    recommendations:print project,0   in       in       in       hidden   sign-in  sign-in
+GET    recommendations:share project,0   in       in       refused  hidden   sign-in  sign-in
+POST   recommendations:share project,0   in       in       refused  hidden   sign-in  sign-in
+POST   recommendations:revoke-link project,0,0 in in      refused  hidden   sign-in  sign-in
+GET    recommendations:shared 0          in       in       in       in       in       in
 """
 ROWS = [line.split() for line in TABLE.splitlines() if line.strip()]
 # what a request must say to get as far as the door

@@ -1,0 +1,114 @@
+"""One recommendation as a document: Markdown for people, made of the evidence by code alone. Pure.
+
+No prompt and no answer stands in it. Names come from logs and catalogues, so they are written as text, never as marks.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from agentopt.lib import wording
+from recommendations import conditions, explain, sections
+
+Evidence = Mapping[str, Any]
+_MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
+
+
+def markdown(document: Mapping[str, Any]) -> str:
+    """The document of `selectors.document` as Markdown: the same state, the same text."""
+    evidence: Evidence = document["evidence"]
+    parts = [
+        _head(document, evidence),
+        _table("Figures", ("", "Then", "Change", ""), _tiles(evidence)),
+        _table("Checks", ("Check", "Verdict", "Difference (95 %)", "Required", "p"), _checks(evidence)),
+        _table(
+            "Candidates",
+            ("Model", "Outcome", "Prompts", "$ per 1,000", "Quality (95 %)", "Why"),
+            _candidates(evidence),
+        ),
+        _table("What would change it", ("Changed", "Then"), _changes(evidence)),
+        _list("What this rests on", _basis(evidence)),
+        _list("Where it stands", _states(document)),
+    ]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def text(value: object) -> str:
+    """A value as Markdown shows it: on one line, with nothing in it that Markdown or HTML would read as a mark."""
+    return _MARKS.sub(r"\\\1", " ".join(str(value).split()))
+
+
+def _head(document: Mapping[str, Any], evidence: Evidence) -> str:
+    lines = [f"# {text(explain.headline(evidence))}"]
+    kind = "Recommended" if evidence["outcome"]["recommended"] else "NO RECOMMENDATION"
+    simulated = " Simulated: models, prices and answers come from a sandbox." if document["simulated"] else ""
+    lines.append(
+        f"{kind}. Recommendation {document['id']} of {text(evidence['question']['agent'])}, from evaluation "
+        f"{evidence['question']['evaluation']}, made {document['created_at'][:10]}.{simulated}"
+    )
+    lines.append(text(" ".join(sentence for sentence in explain.lead(evidence) if sentence)))
+    saving = evidence.get("saving") or {}
+    if "saving_usd" in saving:
+        ends = f"{explain.dollars(saving['low_usd'])} to {explain.dollars(saving['high_usd'])}"
+        lines.append(
+            f"Saving a month: **{explain.dollars(saving['saving_usd'])}** ({ends}, 95 %) at "
+            f"{wording.count(saving['monthly_calls'])} calls a month."
+        )
+    return "\n\n".join(lines)
+
+
+def _tiles(evidence: Evidence) -> Iterable[Sequence[str]]:
+    for tile in sections.tiles(evidence):
+        yield tile.label, f"{tile.value} {tile.unit}".strip(), tile.change, tile.why or tile.rest
+
+
+def _checks(evidence: Evidence) -> Iterable[Sequence[str]]:
+    found = conditions.table(evidence)
+    for row in found.rows if found else ():
+        yield row.name, row.verdict, f"{row.difference} {row.interval}", row.required, row.p
+
+
+def _candidates(evidence: Evidence) -> Iterable[Sequence[str]]:
+    for row in sections.candidates(evidence):
+        yield row.name, row.state, wording.count(row.prompts), row.cost, f"{row.quality} {row.interval}", row.why
+
+
+def _changes(evidence: Evidence) -> Iterable[Sequence[str]]:
+    for changed, then, _stands in explain.changes(evidence):
+        yield changed, then
+
+
+def _basis(evidence: Evidence) -> Iterable[str]:
+    question, coverage, outcome = evidence["question"], evidence["coverage"], evidence["outcome"]
+    since = f"{question['since'][:10]} to " if question["since"] else "all until "
+    yield (
+        f"Calls, {since}{question['until'][:10]}: {wording.count(coverage['calls'])} in "
+        f"{wording.count(coverage['conversations'])} conversations, {wording.count(coverage['replayable'])} of them "
+        "can be replayed."
+    )
+    yield f"Prompts that decided: {wording.count(outcome['prompts'])} of at most {wording.count(question['limit'])}."
+    judges = "; ".join(f"{model} ({rubrics})" for model, rubrics in sections.judge_models(evidence))
+    yield f"Judges: {judges or 'none'}."
+    yield from sections.left_out(evidence)
+
+
+def _states(document: Mapping[str, Any]) -> Iterable[str]:
+    yield f"State: {document['state'].replace('_', ' ')}; at most until {document['expires_at'][:10]}."
+    for step in document["transitions"]:
+        why = f": {step['why']}" if step["why"] else ""
+        yield f"{step['at'][:16]} {step['state'].replace('_', ' ')} by {step['by'] or 'a program'}{why}"
+    following = document.get("follow_up")
+    if following:
+        yield f"Follow-up since {following['switched_at'][:10]}: {following['verdict'].replace('_', ' ')}."
+    yield f"Evidence {document['evidence_hash'][:12]}; recomputed by: python manage.py reproduce {document['id']}"
+
+
+def _table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    body = [f"| {' | '.join(text(cell) for cell in row)} |" for row in rows]
+    if not body:
+        return ""
+    return "\n".join([f"## {title}", "", f"| {' | '.join(heads)} |", f"|{' --- |' * len(heads)}", *body])
+
+
+def _list(title: str, items: Iterable[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {text(item)}" for item in items)])
