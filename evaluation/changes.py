@@ -37,6 +37,8 @@ def said(found: Sequence[_Change], *, recommended: str | None, leader: str | Non
 
 def _changed(change: _Change, leader: str | None) -> str:
     value = change["value"]
+    if "weight_of_" in change["name"]:
+        return _weighed(change["name"].split("weight_of_")[1].removesuffix("_needed"), value)
     if value is None and change["name"] in ("margin_needed", "price_factor_needed"):
         what = "quality that may be lost" if change["name"] == "margin_needed" else f"price of {leader}"
         return f"No {what} that was tried makes it pass"
@@ -50,6 +52,10 @@ def _changed(change: _Change, leader: str | None) -> str:
         "price_factor_needed": f"{leader} costs {_factor(value)} times as much",
     }
     return texts.get(change["name"], str(change["name"]).replace("_", " "))
+
+
+def _weighed(metric: str, value: Any) -> str:
+    return f"No weight of {metric} makes it pass" if value is None else f"{metric.capitalize()} weighs {value:g}"
 
 
 def _margin(value: Any) -> str:

@@ -35,6 +35,7 @@ RESULTS = {
     "no_candidate_likely": "no candidate is likely to pass",
     "too_many_unscored": "too many answers could not be scored",
     "judges_disagree": "the judges disagree",
+    "judge_unfit": "a judge is unfit",
     "too_few_conversations": "there are too few conversations to decide",
     "evidence_too_weak": "the evidence is too weak",
 }
@@ -43,6 +44,7 @@ STOPPED = {
     "no_candidate_likely": "not likely to pass",
     "too_many_unscored": "too many answers could not be scored",
     "judges_disagree": "the judges disagree about it",
+    "judge_unfit": "a judge of it is unfit",
     "too_few_conversations": "too few conversations",
     "evidence_too_weak": "the evidence is too weak",
 }

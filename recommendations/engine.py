@@ -42,6 +42,7 @@ def _deciding(evidence: Evidence, outcome: Mapping[str, Any]) -> Reason:
         "no_candidate_likely": f"No candidate is likely to pass; {leader} came nearest.",
         "too_many_unscored": f"Too many answers of {leader} could not be scored.",
         "judges_disagree": f"The judges disagree too much about {leader} to decide.",
+        "judge_unfit": f"A judge of {leader} is unfit: people do not agree with it.",
         "too_few_conversations": f"Too few conversations: {question['least_units']} are needed to tell chance apart.",
         "evidence_too_weak": f"{leader} is not shown to pass within {prompts} prompts, which is the limit.",
     }

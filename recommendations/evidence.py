@@ -298,6 +298,7 @@ def _next_step(case: _Case) -> Document | None:
         "no_candidate": "more_candidates",
         "too_many_unscored": "mend_judges",
         "judges_disagree": "another_judge",
+        "judge_unfit": "another_judge",
         "no_candidate_likely": "nothing",
     }
     return {"code": fixed[outcome.code]} if outcome.code in fixed else _more_prompts(case)

@@ -33,6 +33,7 @@ def headline(evidence: Evidence) -> str:
         "no_candidate_likely": "no candidate is likely to be worth the move",
         "too_many_unscored": "too many answers could not be scored",
         "judges_disagree": "the judges disagree too much",
+        "judge_unfit": "a judge is unfit",
         "evidence_too_weak": f"{outcome['prompts']} prompts do not show that {outcome['leader']} is as good",
     }
     return f"Keep {baseline} for now: {endings[outcome['code']]}"

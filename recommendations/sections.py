@@ -23,6 +23,7 @@ CODES = {
     "no_candidate_likely": "unlikely to pass",
     "too_many_unscored": "too many answers could not be scored",
     "judges_disagree": "the judges disagree about it",
+    "judge_unfit": "a judge of it is unfit",
     "too_few_conversations": "too few conversations",
     "evidence_too_weak": "not shown within the limit of prompts",
     "too_few_prompts": "too few prompts",

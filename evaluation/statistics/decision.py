@@ -83,7 +83,8 @@ def _rank(run: _Run) -> Generator[Wanted, Samples, _Ranked | Outcome]:
     ev = evidence((yield Wanted(tuple(range(1, run.candidates + 1)), 0, run.start)), run.policy)
     run.ranking = ev
     run.answers += run.start * run.candidates
-    chance = predicted_pass(ev, (run.total - run.start) / run.start, level=np.array(run.alphas) / 2)
+    level = np.array(run.alphas) * run.policy.share / 2
+    chance = predicted_pass(ev, (run.total - run.start) / run.start, level=level)
     chance = np.where(ev.missing > 0.5, 0.0, chance)  # it could never be shown
     promise = chance * np.maximum(ev.gain, 0.0)
     order = [int(i) for i in np.argsort(-promise, kind="stable") if chance[i] >= run.policy.futility / 2]
@@ -119,7 +120,7 @@ def _note_ranking(run: _Run, ev: Evidence, *, i: int, chance: float, dropped: bo
 
 
 def _hopeless(run: _Run, ev: Evidence, i: int) -> Outcome:
-    p = min(1.0, float(ev.p[:, i].max()) * run.candidates)
+    p = min(1.0, float(ev.p[:, i].max()) * run.candidates / run.policy.share)
     code = run.findings[i + 1].code
     return run.finish(code, leader=i + 1, confidence=confidence_of(p, run.priors[i]), ev=ev)
 
@@ -217,7 +218,7 @@ def _try(run: _Run, test: _Test) -> Generator[Wanted, Samples, _Trial]:
         if hopeless or unscorable or n == test.span:
             break
     state = "dropped" if hopeless and n < test.span else "not_shown"
-    code = _shortfall(passed=passed, fit=fit, scored=scored, enough=enough, at_limit=n == test.span)
+    code = _shortfall(passed=passed, panel=look.panel, scored=scored, enough=enough, at_limit=n == test.span)
     return _end(run, test, ev=ev, code=code, state=state)
 
 
@@ -240,10 +241,10 @@ def _look(test: _Test, ev: Evidence, *, turn: int, panel: judge_error.Panel | No
     )
 
 
-def _shortfall(*, passed: bool, fit: bool, scored: bool, enough: bool, at_limit: bool) -> str:
+def _shortfall(*, passed: bool, panel: judge_error.Panel | None, scored: bool, enough: bool, at_limit: bool) -> str:
     """Return the code of what kept a candidate from being recommended."""
-    if passed and not fit:
-        return "judges_disagree"
+    if passed and panel is not None and not panel.fit:
+        return "judge_unfit" if panel.unfit else "judges_disagree"
     if not scored:
         return "too_many_unscored"
     if passed and not enough:
@@ -270,7 +271,7 @@ def _protocol(run: _Run) -> Generator[Wanted, Samples, Outcome]:
     turns = looks.schedule(rules, total - run.start)
     trials: list[_Trial] = []
     for column, share in zip(order.columns, order.shares, strict=True):
-        trials.append((yield from _try(run, _Test(run, column, share, turns))))
+        trials.append((yield from _try(run, _Test(run, column, share * rules.share, turns))))
         if trials[-1].code == "all_conditions_shown":
             break
     last = trials[-1]

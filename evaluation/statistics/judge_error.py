@@ -29,7 +29,8 @@ class Panel:
     baseline_spread: float | None  # mean of max − min over the judges; None: no such prompt
     candidate_spread: float | None
     against: tuple[int, ...]  # judges who alone put the candidate at or below the quality margin
-    fit: bool  # they agree well enough, and none of them is against
+    fit: bool  # they agree well enough, none of them is against, and none is unfit
+    unfit: tuple[int, ...] = ()  # judges whose accuracy card says so
 
 
 def estimate(policy: Policy, by_judge: Array | None, *, human: Array | None, quality: Array) -> Bias:
@@ -80,16 +81,17 @@ def panel(part: Samples, policy: Policy) -> Panel | None:
 
     Args:
         part: two columns, baseline and candidate.
-        policy: its disagreement is the largest mean spread allowed, its quality margin the bar of each judge alone.
+        policy: its disagreement is the largest mean spread allowed, its quality margin the bar of each judge alone;
+            judges that it calls unfit make the panel unfit, whatever they say.
     """
     if part.scores_by_judge is None:
-        return None
+        return Panel(0, None, None, (), fit=False, unfit=policy.unfit) if policy.unfit else None
     scores = part.scores_by_judge[np.isfinite(part.scores_by_judge).all((1, 2))]
     if scores.size == 0:
-        return Panel(0, None, None, (), fit=False)
+        return Panel(0, None, None, (), fit=False, unfit=policy.unfit)
     spread = fixed_point.mean(scores.max(2) - scores.min(2))
     alone = fixed_point.mean(scores[:, 1] - scores[:, 0])
     margin = dict(policy.margins).get("quality", 1.0)
     against = tuple(int(judge) for judge in np.flatnonzero(alone <= -margin))
-    fit = bool(spread.max() <= policy.disagreement) and not against
-    return Panel(scores.shape[0], float(spread[0]), float(spread[1]), against, fit=fit)
+    fit = bool(spread.max() <= policy.disagreement) and not against and not policy.unfit
+    return Panel(scores.shape[0], float(spread[0]), float(spread[1]), against, fit=fit, unfit=policy.unfit)

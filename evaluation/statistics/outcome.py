@@ -13,6 +13,7 @@ REASONS = {
     "no_candidate_likely": "no candidate is likely to pass",
     "too_many_unscored": "too many answers could not be scored",
     "judges_disagree": "the judges disagree",
+    "judge_unfit": "a judge is unfit",
     "too_few_conversations": "too few prompts or conversations",
     "evidence_too_weak": "the evidence is too weak at the sample limit",
 }

@@ -3,13 +3,49 @@
 import dataclasses
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 
 HIGHEST_THRESHOLD = 0.98  # beyond it 4,000 re-weightings no longer resolve the error level
+
+
+class JudgeKind(StrEnum):
+    """What is known of those who score quality."""
+
+    EXACT = "exact"  # a known right answer, a schema
+    FIT = "fit"  # a panel of two families or more, each judge of it with a card that says fit
+    UNKNOWN = "unknown"
+
+
+_JUDGE_SD = {JudgeKind.EXACT: 0.0, JudgeKind.FIT: 0.015, JudgeKind.UNKNOWN: 0.025}
+
+
+def judge_kind(*, exact: Sequence[bool], fit: Sequence[bool], families: int) -> JudgeKind:
+    """Return the kind of a panel that scores quality.
+
+    Args:
+        exact: of each judge, whether it knows the right answer.
+        fit: of each judge, whether its accuracy card says fit; an exact judge needs none.
+        families: of models, among the judges that are not exact.
+
+    Raises:
+        ValueError: if there is no judge, or the two differ in length.
+    """
+    if not exact or len(exact) != len(fit):
+        raise ValueError(f"exact: {len(exact)} judges, expected as many as cards ({len(fit)}) and at least one")
+    if all(exact):
+        return JudgeKind.EXACT
+    trusted = all(known or card for known, card in zip(exact, fit, strict=True))
+    return JudgeKind.FIT if trusted and families >= 2 else JudgeKind.UNKNOWN
+
+
+def judge_sd_of(kind: JudgeKind) -> float:
+    """Return the systematic error to allow for on a quality difference, before any labels."""
+    return _JUDGE_SD[kind]
 
 
 @dataclass(frozen=True)
@@ -34,7 +70,9 @@ class Policy:
     least_prompts: int = 30
     least_units: int = 20
     futility: float = 0.10
-    judge_sd: float = 0.015
+    judge_sd: float = 0.015  # see judge_sd_of
+    unfit: tuple[int, ...] = ()  # judges, numbered as in scores_by_judge, whose accuracy card says unfit
+    share: float = 1.0  # of the error budget that this run may spend, where several runs share one
     disagreement: float = 0.3
     unscored: float = 0.10
     draws: int = 4000
@@ -84,6 +122,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (  # field, least, most; both al
     ("rho", 0.1, 20.0),
     ("futility", 0.0, 1.0),
     ("judge_sd", 0.0, 1.0),
+    ("share", 1e-3, 1.0),
     ("disagreement", 0.0, 1.0),
     ("unscored", 0.0, 1.0),
     ("imagined", 0.0, 1e3),
@@ -130,6 +169,8 @@ def _validate_lists(policy: Policy) -> None:
         raise ValueError("limits: must lie in [-1, 1]")
     if not all(_is_number(w) and w >= 0 and _is_number(scale) and scale > 0 for _, w, scale in policy.weights):
         raise ValueError("weights: a weight must be at least 0 and its scale above 0")
+    if not all(_is_whole(judge) and judge >= 0 for judge in policy.unfit):
+        raise ValueError("unfit: judges are numbered from 0")
     for name in ("margins", "limits", "weights"):
         names = [entry[0] for entry in getattr(policy, name)]
         if len(set(names)) < len(names):

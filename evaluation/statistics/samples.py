@@ -92,6 +92,24 @@ def unmeasured(samples: Samples, policy: Policy) -> tuple[str, ...]:
     return tuple(name for name in dict.fromkeys(named) if name not in known)
 
 
+def rows_of(samples: Samples, keep: npt.NDArray[np.bool_]) -> Samples:
+    """Return the rows that are kept, shape (n,), in their order; the baseline's known means stay as they are."""
+
+    def pick(x: Array | None) -> Array | None:
+        return None if x is None else x[keep]
+
+    return Samples(
+        guards={name: x[keep] for name, x in samples.guards.items()},
+        unit=samples.unit[keep],
+        cost_usd=pick(samples.cost_usd),
+        latency_s=pick(samples.latency_s),
+        scores_by_judge=pick(samples.scores_by_judge),
+        human=pick(samples.human),
+        levels=None if samples.levels is None else {name: x[keep] for name, x in samples.levels.items()},
+        baseline=samples.baseline,
+    )
+
+
 def cut(samples: Samples, columns: Sequence[int], *, first: int, last: int) -> Samples:
     """Return rows [first, last) of these columns, in this order.
 

@@ -15,12 +15,14 @@ from evaluation.statistics.evidence import Evidence
 from evaluation.statistics.fixed_point import Array
 from evaluation.statistics.policy import level_of, prior_after, priors_of
 from evaluation.statistics.prospects import predicted_pass
+from evaluation.statistics.samples import rows_of
 
 MORE_NEEDED = "more_answers_needed"
 NONE_IN_REACH = "none_in_reach"
 _SETTLED_BY_PROMPTS = frozenset({"evidence_too_weak", "no_candidate_likely", "too_few_conversations"})
 COST_LEVEL = "cost_per_call_usd"  # name of the limit on cost per call
 _MARGINS = tuple(round(0.005 * i, 3) for i in range(41))  # 0 to 20 points
+_WEIGHTS = tuple(round(0.05 * i, 2) for i in range(41))  # 0 to 2
 _FACTORS = tuple(round(1.1**i, 4) for i in range(23))  # 1 to 8 times the price
 
 
@@ -176,19 +178,7 @@ def _without_largest_unit(case: _Case) -> tuple[_Case, int]:
         return case, 0
     keep = at != int(np.argmax(size))
 
-    def pick(x: Array | None) -> Array | None:
-        return None if x is None else x[keep]
-
-    part = Samples(
-        guards={m: x[keep] for m, x in samples.guards.items()},
-        unit=samples.unit[keep],
-        cost_usd=pick(samples.cost_usd),
-        latency_s=pick(samples.latency_s),
-        scores_by_judge=pick(samples.scores_by_judge),
-        human=pick(samples.human),
-        levels=None if samples.levels is None else {m: x[keep] for m, x in samples.levels.items()},
-        baseline=samples.baseline,
-    )
+    part = rows_of(samples, keep)
     measured = np.array([int(keep[:rows].sum()) for rows in case.measured])
     total = min(case.total, int(keep[: case.total].sum()))
     return _Case(part, case.policy, measured, total), int(size.max())
@@ -197,6 +187,22 @@ def _without_largest_unit(case: _Case) -> tuple[_Case, int]:
 def _with_margin(case: _Case, margin: float) -> _Case:
     margins = tuple((m, margin if m == "quality" else old) for m, old in case.policy.margins)
     return dataclasses.replace(case, policy=dataclasses.replace(case.policy, margins=margins))
+
+
+def _with_weight(case: _Case, metric: str, weight: float) -> _Case:
+    weights = tuple((m, weight if m == metric else old, scale) for m, old, scale in case.policy.weights)
+    return dataclasses.replace(case, policy=dataclasses.replace(case.policy, weights=weights))
+
+
+def _heaviest(case: _Case, outcome: Outcome) -> tuple[str, float] | None:
+    """Return the metric that adds most to the leader's gain, and its weight; None where none adds anything."""
+    seen = [look for look in outcome.looks if look.column == outcome.leader]
+    if not seen:
+        return None
+    measures = seen[-1].measures
+    parts = [(w * measures[m].estimate / s, m, w) for m, w, s in case.policy.weights if m in measures]
+    best = max(parts, default=(0.0, "", 0.0))
+    return (best[1], best[2]) if best[0] > 0 else None
 
 
 def _last_that_holds(
@@ -232,6 +238,13 @@ def _thresholds(case: _Case, outcome: Outcome) -> Iterator[Change]:
 
         name = "largest_price_factor" if same is not None else "price_factor_needed"
         yield _turn(name, factors, case=priced, same=same)
+    heaviest = _heaviest(case, outcome)
+    if heaviest is not None:
+        metric, weight = heaviest
+        name = f"smallest_weight_of_{metric}" if same is not None else f"weight_of_{metric}_needed"
+        lighter = tuple(w for w in reversed(_WEIGHTS) if w <= weight)
+        heavier = tuple(w for w in reversed(_WEIGHTS) if w > weight)
+        yield _turn(name, lighter if same else heavier, case=lambda w: _with_weight(case, metric, w), same=same)
 
 
 def _turn(name: str, values: tuple[float, ...], *, case: Callable[[float], _Case], same: int | None) -> Change:
@@ -249,8 +262,10 @@ def what_changes(
     """Return the outcome with one thing changed at a time, each decided again from the start on the same rows.
 
     Names: unscored_as_failures; without_judge (value: the judge's number); without_largest_unit (its rows);
-    smallest_margin of quality and largest_price_factor with which the recommendation stands, or margin_needed and
-    price_factor_needed for one (none_in_reach: not up to 20 points, not down to an eighth).
+    smallest_margin of quality, largest_price_factor and smallest_weight_of_X, the metric that adds most to the gain,
+    with which the recommendation stands; or margin_needed, price_factor_needed and weight_of_X_needed for one
+    (none_in_reach: not up to 20 points, not down to an eighth, not up to 2). The monthly volume changes no condition,
+    since gains are shares: see `next_step.calls_to_earn_back`.
 
     Args:
         samples: as given to `decide` or `step`.

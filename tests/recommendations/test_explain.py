@@ -74,6 +74,8 @@ def test_what_would_change_it_says_what_then_comes_out_and_skips_what_changes_no
             "code": "",
         },
     ]
+    weight = {"name": "smallest_weight_of_cost", "recommended": "corvus-medium", "confidence": 0.7, "code": ""}
+    changes.append({**weight, "value": 0.25})
     checks = [check("quality", "shown")]
     found = evidence(
         recommended=True, code="all_conditions_shown", checks=checks, changes=changes, judges={"unscored": 0}
@@ -84,4 +86,5 @@ def test_what_would_change_it_says_what_then_comes_out_and_skips_what_changes_no
         ("Without judge-heron", "51\u202f%, no recommendation", False),
         ("Quality may fall by 0.035 at most", "70\u202f%, stands", True),
         ("corvus-medium costs up to 2.4 times as much", "83\u202f%, stands", True),
+        ("Cost weighs 0.25", "70\u202f%, stands", True),
     ]

@@ -16,6 +16,7 @@ from scipy import stats
 
 from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted, decide, step
 from evaluation.statistics.fixed_point import Array
+from evaluation.statistics.outcome import REASONS
 from evaluation.statistics.policy import level_of
 from tests.evaluation.statistics import simulated
 from tests.evaluation.statistics.simulated import BAD, EQUAL, GOOD, PAST_THE_MARGIN, REFUSES, answers
@@ -225,6 +226,106 @@ def test_judges_who_disagree_keep_a_good_candidate_from_being_recommended() -> N
     assert outcome.findings[0].state == "not_shown"
     assert outcome.looks[-1].panel is not None
     assert not outcome.looks[-1].panel.fit
+
+
+@pytest.mark.parametrize("judges", [0, 2])
+def test_an_unfit_judge_keeps_a_candidate_from_being_recommended_and_is_named(judges: int) -> None:
+    samples = answers(0, [dataclasses.replace(GOOD, quality=0.1)], judges=judges)
+
+    outcome = decide(samples, Policy(unfit=(1,)))
+
+    assert decide(samples).recommended == 1
+    assert (outcome.recommended, outcome.code) == (None, "judge_unfit")
+    panel = outcome.looks[-1].panel
+    assert panel is not None
+    assert panel.unfit == (1,)
+
+
+def test_at_equal_ranking_rows_a_copy_of_one_candidate_never_helps_another() -> None:
+    for seed in range(6):
+        samples = answers(seed, [GOOD, EQUAL])
+        pick = [0, 1, 2, 1]
+        copied = dataclasses.replace(
+            samples,
+            guards={name: x[:, pick] for name, x in samples.guards.items()},
+            cost_usd=None if samples.cost_usd is None else samples.cost_usd[:, pick],
+            latency_s=None if samples.latency_s is None else samples.latency_s[:, pick],
+        )
+
+        alone, beside = decide(samples), decide(copied)
+
+        if beside.recommended == 2:
+            assert alone.recommended is not None
+        tested = {look.prompts: look.p for look in alone.looks if look.column == 2 and look.p is not None}
+        for look in beside.looks:
+            if look.column == 2 and look.p is not None and look.prompts in tested:
+                assert look.p >= tested[look.prompts] - 1e-12
+
+
+def _refusing(samples: Samples, column: int) -> Samples:
+    answered = samples.guards["answered"].copy()
+    answered[:, column] = 0.0
+    return dataclasses.replace(samples, guards={**samples.guards, "answered": answered})
+
+
+def _failing(samples: Samples, column: int) -> Samples:
+    """A model whose every call fails: nothing answered, quality 0, no harm, nothing charged, no latency known."""
+    guards = {name: x.copy() for name, x in samples.guards.items()}
+    guards["quality"][:, column] = guards["answered"][:, column] = 0.0
+    assert samples.cost_usd is not None
+    assert samples.latency_s is not None
+    cost, latency = samples.cost_usd.copy(), samples.latency_s.copy()
+    cost[:, column], latency[:, column] = 0.0, np.nan
+    return dataclasses.replace(samples, guards=guards, cost_usd=cost, latency_s=latency)
+
+
+@pytest.mark.parametrize("broken", [_refusing, _failing])
+@pytest.mark.parametrize("turns", [1, 300])
+@pytest.mark.parametrize("rivals", [[], [GOOD]])
+def test_a_model_that_refuses_or_fails_throughout_is_an_outcome_with_its_reason(
+    broken: Any, turns: int, rivals: list[simulated.Model]
+) -> None:
+    samples = answers(1, [GOOD, *rivals], turns=turns)
+
+    candidate, baseline = decide(broken(samples, 1)), decide(broken(samples, 0))
+
+    assert candidate.recommended != 1
+    assert candidate.findings[0].state in {"dropped", "dropped_at_ranking", "not_shown"}
+    for outcome in (candidate, baseline):
+        assert np.isfinite(outcome.confidence)
+        assert outcome.reason
+        assert all(look.p is None or np.isfinite(look.p) for look in outcome.looks)
+        assert all(np.isfinite(c.estimate) for look in outcome.looks for c in look.conditions)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 10**6), share=st.floats(0.0, 1.0), k=st.integers(1, 3), constant=st.booleans())
+def test_whatever_is_missing_there_is_a_finite_outcome(seed: int, share: float, k: int, constant: bool) -> None:
+    rng = np.random.default_rng(seed)
+    samples = answers(seed, [GOOD] * k, n=60, judges=2)
+
+    def holed(x: Array) -> Array:
+        values = np.ones_like(x) if constant else x
+        return np.where(rng.random(x.shape) < share, np.nan, values)
+
+    broken = dataclasses.replace(
+        samples,
+        guards={name: holed(x) for name, x in samples.guards.items()},
+        cost_usd=None if samples.cost_usd is None else holed(samples.cost_usd),
+        latency_s=None if samples.latency_s is None else holed(samples.latency_s),
+        scores_by_judge=None if samples.scores_by_judge is None else holed(samples.scores_by_judge),
+        human=holed(samples.guards["quality"]),
+        unit=rng.integers(0, 40, 60),
+        baseline={"cost": 0.0, "answered": 1.0},
+    )
+
+    outcome = decide(broken)
+
+    assert 0 <= outcome.confidence <= 1
+    assert outcome.code in REASONS
+    for look in outcome.looks:
+        assert np.isfinite([c.estimate for c in look.conditions]).all()
+        assert look.chance is None or 0 <= look.chance <= 1
 
 
 def test_too_few_conversations_recommend_nothing() -> None:

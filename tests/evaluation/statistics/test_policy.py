@@ -56,6 +56,9 @@ def test_a_value_of_the_wrong_form_is_refused_by_the_name_of_its_field(stored: d
         ("judge_sd", -0.1),
         ("seed", -1),
         ("seed", 0.5),
+        ("share", 0.0),
+        ("share", 1.1),
+        ("unfit", (-1,)),
     ],
 )
 def test_a_value_without_sense_is_refused_by_the_name_of_its_field(field: str, value: Any) -> None:
@@ -84,3 +87,25 @@ def test_priors_for_another_number_of_candidates_are_refused() -> None:
     assert policies.priors_of(Policy(prior=0.3), 2) == [0.3, 0.3]
     with pytest.raises(ValueError, match=r"^prior"):
         policies.priors_of(Policy(prior=(0.2, 0.2)), 3)
+
+
+@pytest.mark.parametrize(
+    ("exact", "fit", "families", "sd"),
+    [
+        ([True], [False], 0, 0.0),
+        ([False, False], [True, True], 2, 0.015),
+        ([False, True], [True, False], 2, 0.015),
+        ([False, False], [True, True], 1, 0.025),  # two judges of one family may share a bias
+        ([False, False], [True, False], 2, 0.025),
+        ([False], [True], 1, 0.025),
+    ],
+)
+def test_the_error_allowed_for_follows_the_kind_of_judges(
+    exact: list[bool], fit: list[bool], families: int, sd: float
+) -> None:
+    assert policies.judge_sd_of(policies.judge_kind(exact=exact, fit=fit, families=families)) == sd
+
+
+def test_a_panel_of_nobody_has_no_kind() -> None:
+    with pytest.raises(ValueError, match=r"^exact"):
+        policies.judge_kind(exact=[], fit=[], families=0)

@@ -102,7 +102,7 @@ def test_changes_of_a_recommendation_say_how_far_it_holds() -> None:
     names = [change.name for change in changes]
     assert names == [
         "unscored_as_failures", "without_judge", "without_judge", "without_largest_unit", "smallest_margin",
-        "largest_price_factor",
+        "largest_price_factor", "smallest_weight_of_cost",
     ]  # fmt: skip
     by_name = {change.name: change for change in changes}
     assert by_name["unscored_as_failures"].confidence == outcome.confidence
@@ -114,6 +114,9 @@ def test_changes_of_a_recommendation_say_how_far_it_holds() -> None:
     dearer = sensitivity.with_price(samples, factor)
     assert decide(dearer, policy).recommended == 1
     assert decide(sensitivity.with_price(samples, factor * 1.1), policy).recommended is None
+    weight = by_name["smallest_weight_of_cost"].value
+    assert weight is not None
+    assert 0 <= weight < 0.4
 
 
 def test_changes_of_no_recommendation_say_what_it_would_take() -> None:
@@ -137,4 +140,6 @@ def test_a_change_that_needs_rows_nobody_measured_says_so() -> None:
     changes = sensitivity.what_changes(samples, policy, outcome, total=300, measured=measured)
 
     assert changes[0].code == outcome.code
-    assert (changes[-1].value, changes[-1].recommended, changes[-1].code) == (None, None, sensitivity.NONE_IN_REACH)
+    for change in changes[-2:]:
+        assert (change.value, change.recommended, change.code) == (None, None, sensitivity.NONE_IN_REACH)
+    assert changes[-1].name == "weight_of_cost_needed"
