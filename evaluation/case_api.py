@@ -9,8 +9,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.errors import Invalid
-from evaluation import cases, selectors
-from evaluation.case_serializers import CasesOut, OneCaseOut
+from evaluation import asked, cases, selectors
+from evaluation.case_serializers import AskedOut, CasesOut, OneCaseOut
 from evaluation.cases import Cell, Side
 from evaluation.models import Candidate, Evaluation
 from projects.endpoints import ProjectView
@@ -105,8 +105,17 @@ def _page(text: str) -> int:
     return int(text)
 
 
+class AskedView(ProjectView):
+    """How the models were asked, and what that shows."""
+
+    @extend_schema(operation_id="get_asked", responses=AskedOut)
+    def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+        return Response(AskedOut(asked.read(selectors.named(self.project(), number))).data)
+
+
 _ONE = "evaluations/<slug:project_id>/<int:number>/cases"
 urlpatterns: list[URLPattern] = [
+    path("evaluations/<slug:project_id>/<int:number>/asked", AskedView.as_view(), name="api-evaluation-asked"),
     path(_ONE, CasesView.as_view(), name="api-evaluation-cases"),
     path(f"{_ONE}/<int:position>", CaseView.as_view(), name="api-evaluation-case"),
 ]

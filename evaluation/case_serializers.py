@@ -108,3 +108,58 @@ class OneCaseOut(_Out):
     log = serializers.IntegerField()
     use_case = serializers.CharField()
     models = CaseSideOut(many=True)
+
+
+class MovedOut(_Out):
+    """Median seconds of two calls on the same prompts; the interval is of the difference, null: too few prompts."""
+
+    n = serializers.IntegerField()
+    before_s = serializers.FloatField()
+    after_s = serializers.FloatField()
+    difference_s = serializers.FloatField()
+    low_s = serializers.FloatField(allow_null=True)
+    high_s = serializers.FloatField(allow_null=True)
+
+
+class StabilityOut(_Out):
+    """How alike a model's answers to one prompt are."""
+
+    prompts = serializers.IntegerField(help_text="with two answers or more")
+    same = serializers.FloatField(source="same.estimate", help_text="share of prompts whose answers are all equal")
+    same_low = serializers.FloatField(source="same.low")
+    same_high = serializers.FloatField(source="same.high")
+    scored = serializers.IntegerField(help_text="prompts with two scored answers or more")
+    variance = serializers.FloatField(allow_null=True, help_text="of quality within a prompt, the mean over prompts")
+    distance = serializers.FloatField(allow_null=True, help_text="of quality between two answers to a prompt")
+
+
+class ToolCallsOut(_Out):
+    """Tool calls of first answers against those of the log, where either calls a tool."""
+
+    prompts = serializers.IntegerField()
+    agrees = serializers.IntegerField()
+    by_match = serializers.DictField(child=serializers.IntegerField())
+
+
+class AskedArmOut(_Out):
+    """A model and how it was asked."""
+
+    name = serializers.CharField()
+    position = serializers.IntegerField()
+    answers = serializers.IntegerField()
+    stability = StabilityOut(allow_null=True)
+    tools = ToolCallsOut(allow_null=True)
+    adapted = serializers.DictField(child=serializers.IntegerField(), help_text="answers by code of the change")
+    first_token_s = serializers.FloatField(allow_null=True, help_text="median of streamed calls")
+    n_first_tokens = serializers.IntegerField()
+    beside = MovedOut(allow_null=True, help_text="latency against the model in production, both called")
+
+
+class AskedOut(_Out):
+    """How an evaluation asked its models."""
+
+    conditions = serializers.DictField(help_text="where each figure of the model in production comes from, and more")
+    repetitions = serializers.IntegerField()
+    baseline_answers = serializers.CharField()
+    arms = AskedArmOut(many=True)
+    drift = MovedOut(allow_null=True, help_text="of the model in production since its log; null: not called again")

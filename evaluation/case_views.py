@@ -1,4 +1,4 @@
-"""Pages of an evaluation's cases: where it got worse, and the answers beside each other."""
+"""Pages of an evaluation's cases: where it got worse, the answers beside each other, and how models were asked."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.views.decorators.http import require_GET
 
 from agentopt.lib import htmx
-from evaluation import case_pages, pages, selectors
+from evaluation import asked, case_pages, pages, selectors
 from evaluation.case_pages import Wanted
 from evaluation.models import Evaluation
 from projects import access
@@ -34,6 +34,15 @@ def detail(request: HttpRequest, slug: str, number: int, position: int) -> HttpR
     page = case_pages.page(evaluation, position, Wanted.of(request.GET))
     context = _frame(evaluation) | {"page": page, "may_work": access.may(request.user, project, Role.MEMBER)}
     return htmx.render(request, "evaluation/case.html", context)
+
+
+@login_required
+@require_GET
+def replay(request: HttpRequest, slug: str, number: int) -> HttpResponse:
+    """How the models were asked: conditions, stability, drift of latency, tool calls, what was adapted."""
+    evaluation = selectors.named(access.project_for(request.user, slug), number)
+    context = _frame(evaluation, "conditions and what they show") | {"asked": asked.read(evaluation), "tab": "replay"}
+    return htmx.render(request, "evaluation/replay.html", context)
 
 
 def _frame(evaluation: Evaluation, question: str = "") -> dict[str, Any]:

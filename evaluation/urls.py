@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/retry/", views.retry, name="retry"),
     path(f"{_PROJECT}/<int:number>/cases/", case_views.listing, name="cases"),
     path(f"{_PROJECT}/<int:number>/cases/<int:position>/", case_views.detail, name="case"),
+    path(f"{_PROJECT}/<int:number>/replay/", case_views.replay, name="replay"),
     path(f"{_PROJECT}/<int:number>/costs/", views.costs, name="costs"),
     path(f"{_PROJECT}/<int:number>/coverage/", views.coverage, name="coverage"),
     path(f"{_PROJECT}/<int:number>/activity/", views.activity, name="activity"),

@@ -88,6 +88,7 @@ POST   api-use-case-split    project,0   in       in       refused  hidden   sig
 POST   api-evaluations       -           in       in       refused  hidden   sign-in  in
 GET    api-project-evaluations project   in       in       in       hidden   sign-in  in
 GET    api-evaluation        project,0   in       in       in       hidden   sign-in  in
+GET    api-evaluation-asked  project,0   in       in       in       hidden   sign-in  in
 GET    api-evaluation-cases  project,0   in       in       in       hidden   sign-in  in
 GET    api-evaluation-case   project,0,0 in       in       in       hidden   sign-in  in
 POST   api-evaluation-pause  project,0   in       in       refused  hidden   sign-in  in
@@ -186,6 +187,7 @@ POST   evaluation:create     project     in       in       refused  hidden   sig
 GET    evaluation:detail     project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:cases      project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:case       project,0,0 in       in       in       hidden   sign-in  sign-in
+GET    evaluation:replay     project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:costs      project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:coverage   project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:activity   project,0   in       in       in       hidden   sign-in  sign-in
