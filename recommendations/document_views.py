@@ -13,10 +13,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agentopt.lib import htmx
 from agentopt.lib.errors import Invalid
+from evaluation import conditions
+from evaluation import plots as evaluation_plots
 from projects import access
 from projects.models import Project, Role
 from recommendations import (
-    conditions,
     explain,
     plots,
     promises,
@@ -81,7 +82,7 @@ def _document(request: HttpRequest, recommendation: Recommendation, *, shows_pro
         "checks": conditions.table(evidence),
         "changes": explain.changes(evidence),
         "next_step": explain.next_step(evidence),
-        "charts": [chart for chart in (plots.trade(evidence), plots.looks(evidence)) if chart],
+        "charts": [chart for chart in (plots.trade(evidence), evaluation_plots.looks(evidence)) if chart],
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
         "left_out": sections.left_out(evidence),

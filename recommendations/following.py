@@ -6,7 +6,8 @@ from typing import Any
 
 from agentopt.lib import wording
 from agentopt.lib.wording import DASH
-from recommendations import conditions, promises
+from evaluation import conditions
+from recommendations import promises
 
 NAMES = {"cost": "Cost", "latency": "Latency", "answered": "Answered", "quality": "Quality", "safety": "Safety"}
 ABOUT = {

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agentopt.lib import wording
-from recommendations import conditions, explain, sections
+from evaluation import conditions
+from recommendations import explain, sections
 
 Evidence = Mapping[str, Any]
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
@@ -74,8 +75,8 @@ def _candidates(evidence: Evidence) -> Iterable[Sequence[str]]:
 
 
 def _changes(evidence: Evidence) -> Iterable[Sequence[str]]:
-    for changed, then, _stands in explain.changes(evidence):
-        yield changed, then
+    for change in explain.changes(evidence):
+        yield change.changed, change.then
 
 
 def _basis(evidence: Evidence) -> Iterable[str]:
