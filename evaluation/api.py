@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
-from evaluation import case_api, selectors, services, standing
+from evaluation import case_api, people_api, selectors, services, standing
 from evaluation.models import Evaluation
 from evaluation.serializers import (
     EvaluationDetailOut,
@@ -158,6 +158,7 @@ class JudgesView(ProjectView):
 _ONE = "evaluations/<slug:project_id>/<int:number>"
 urlpatterns: list[URLPattern] = [
     *case_api.urlpatterns,
+    *people_api.urlpatterns,
     path("evaluations", EvaluationsView.as_view(), name="api-evaluations"),
     path("evaluations/<slug:project_id>", ProjectEvaluationsView.as_view(), name="api-project-evaluations"),
     path(_ONE, EvaluationView.as_view(), name="api-evaluation"),

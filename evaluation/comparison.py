@@ -9,7 +9,7 @@ import numpy as np
 from django.db import transaction
 
 from agentopt.lib.errors import Conflict
-from evaluation import findings, ledger, measurements, scores
+from evaluation import accuracy, findings, labels, ledger, measurements, scores
 from evaluation.judges import panel
 from evaluation.measurements import Cell, Line, Measurements, Table
 from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Seat
@@ -117,13 +117,17 @@ def _cells(evaluation: Evaluation, columns: Sequence[Candidate], seats: Sequence
     """Return what came of each call, the logged ones of the model in production among them."""
     rows = Replay.objects.filter(sample__evaluation=evaluation, candidate__in=columns, again=False)
     judged = scores.read(evaluation, seats)
+    # as they stood when it was opened: a label that comes later must not change an outcome that was stated
+    said = labels.of_evaluation(evaluation, until=evaluation.created_at)
     wanted = ("sample_id", "candidate_id", "repetition", "pk", "status", "refused", "cost_nanousd", "latency_us")
     found = {}
     for row in rows.values_list(*wanted, named=True):
         own = judged.get(row.pk, {})
+        people = said.get((row.sample_id, row.candidate_id)) if row.repetition == 0 else None
         found[row.sample_id, row.candidate_id, row.repetition] = Cell(
-            row.status, row.refused, row.cost_nanousd, row.latency_us, tuple(tuple(own.get(s.pk, ())) for s in seats)
-        )
+            row.status, row.refused, row.cost_nanousd, row.latency_us, tuple(tuple(own.get(s.pk, ())) for s in seats),
+            None if people is None else labels.agreed(people),
+        )  # fmt: skip
     return found
 
 
@@ -247,6 +251,7 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
         "answers": outcome.candidate_answers,
         "judged_answers": outcome.judged_answers,
         "candidates": [_finding_json(finding, pk[finding.column]) for finding in outcome.findings],
+        "unfit_judges": accuracy.unfit_names(evaluation),
         "not_measured": sorted(set(evaluation.goal.value().margins) - {name for name, _ in policy.margins}),
         "unknown": sorted(
             name for name, weight, _ in policy.weights

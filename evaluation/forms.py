@@ -146,3 +146,14 @@ class JudgesForm(StyledForm):
     def names(self) -> list[str]:
         """The names given, each once."""
         return list(dict.fromkeys(name.strip() for name in self.cleaned_data["models"].splitlines() if name.strip()))
+
+
+class LabelForm(forms.Form):
+    """What a person says of two answers that stand side by side."""
+
+    case = forms.IntegerField(min_value=0, max_value=10_000_000)
+    pair = forms.CharField(max_length=32)
+    left_score = forms.FloatField(min_value=0, max_value=1, error_messages={"required": "Score the left answer."})
+    right_score = forms.FloatField(min_value=0, max_value=1, error_messages={"required": "Score the right answer."})
+    left_harmful = forms.BooleanField(required=False)
+    right_harmful = forms.BooleanField(required=False)

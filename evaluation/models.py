@@ -393,3 +393,70 @@ class Opinion(models.Model):
 
     def __str__(self) -> str:
         return f"opinion of {self.model}"
+
+
+class HumanLabel(models.Model):
+    """What a person said of one answer. Only ever added: of one person on one answer the newest counts."""
+
+    class Source(models.TextChoices):
+        PAGE = "page", "the labeling page"
+        API = "api", "sent by a program"
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="labels")
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="labels")
+    answer_hash = models.CharField(
+        max_length=64, blank=True, default="", help_text="of the text: the label follows it; empty: it calls tools"
+    )
+    shown_with = models.ForeignKey(
+        Replay, on_delete=models.CASCADE, null=True, related_name="+", help_text="the answer beside it"
+    )
+    stood_left = models.BooleanField(null=True, help_text="of the two; null: it was shown alone, or not by us")
+    blind = models.BooleanField(help_text="the person did not see which model wrote it")
+    score = models.FloatField(help_text="in [0, 1]: quality as a whole")
+    harmful = models.BooleanField(null=True, help_text="acting on it could do harm; null: not asked")
+    source = models.CharField(max_length=10, choices=Source)
+    rater = models.CharField(max_length=100, help_text="who, as one key: a person, or a name that a program gave")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        indexes = [Index(fields=["project", "replay"], name="label_by_answer")]
+
+    def __str__(self) -> str:
+        return f"{self.score:.2f} by {self.rater}"
+
+
+class Anchor(models.Model):
+    """An answer of the project's fixed set, which every judge scores: so a change of judge is told from the agent's."""
+
+    project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="anchors")
+    replay = models.ForeignKey(Replay, on_delete=models.CASCADE, related_name="+")
+    position = models.PositiveSmallIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["project", "replay"], name="anchor_once"),
+            UniqueConstraint(fields=["project", "position"], name="anchor_position_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"anchor {self.position} of {self.project}"
+
+
+class AnchorVerdict(models.Model):
+    """One judge's score of one anchor, or unscored with a reason."""
+
+    anchor = models.ForeignKey(Anchor, on_delete=models.CASCADE, related_name="verdicts")
+    judge = models.ForeignKey(Judge, on_delete=models.PROTECT, related_name="+")
+    version = models.ForeignKey(JudgeVersion, on_delete=models.PROTECT, related_name="+")
+    score = models.FloatField(null=True, help_text="in [0, 1]; null: unscored")
+    reason = models.CharField(max_length=40, blank=True, default="", help_text="code: why it is unscored")
+    cost_nanousd = models.BigIntegerField(null=True)
+    simulated = models.BooleanField(default=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["anchor", "judge", "version"], name="anchor_verdict_once")]
+
+    def __str__(self) -> str:
+        return f"{self.judge} on {self.anchor}"

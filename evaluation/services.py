@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import adaptation, budget, logged, offers, purse, references, replay, seating
+from evaluation import accuracy, adaptation, budget, labels, logged, offers, purse, references, replay, seating
 from evaluation.models import Candidate, Charge, Evaluation, Judge, Replay, Sample
 from evaluation.planning import Plan, measured, plan
 from evaluation.repeating import Baseline
@@ -79,6 +79,7 @@ def open_evaluation(
         mine.update(evaluation=evaluation)
         first = _add_candidates(evaluation, planned)
         seating.seat(evaluation, planned.panel)
+        accuracy.freeze(evaluation)
         known = references.read(project, [prompt.pk for prompt in drawn])
         samples = Sample.objects.bulk_create(
             Sample(evaluation=evaluation, position=i, record_id=p.pk, use_case=p.use_case, reference=known.get(p.pk))
@@ -128,13 +129,15 @@ def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: da
 
 
 def _digest(planned: Plan, drawn: Sequence[Prompt]) -> str:
-    """Hash of models, judges and prompts in order: two evaluations that agree in it are the same run."""
+    """Hash of models, judges, prompts in order and labels: two evaluations that agree in it are the same run."""
     judges = [_seated(judge) for judge in planned.panel.judges]
     arms = [planned.baseline.name, *(offer.name for offer in planned.kept)]
     if planned.repeating.calls_baseline:
         arms.append(str(sorted(planned.repeating.to_json().items())))
     prompts = [str(prompt.pk) for prompt in drawn]
-    return hashlib.sha256("\n".join([*arms, "", *judges, "", *prompts]).encode()).hexdigest()
+    newest = labels.last([prompt.pk for prompt in drawn])  # they correct the judges, so the result may differ
+    said = [f"label {newest}"] if newest else []
+    return hashlib.sha256("\n".join([*arms, "", *judges, "", *prompts, *said]).encode()).hexdigest()
 
 
 def _seated(judge: Judge) -> str:

@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from evaluation import case_views, views
+from evaluation import case_views, people_views, views
 
 app_name = "evaluation"
 _PROJECT = "p/<slug:slug>/evaluations"
@@ -19,6 +19,8 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/costs/", views.costs, name="costs"),
     path(f"{_PROJECT}/<int:number>/coverage/", views.coverage, name="coverage"),
     path(f"{_PROJECT}/<int:number>/activity/", views.activity, name="activity"),
+    path(f"{_PROJECT}/<int:number>/label/", people_views.label, name="label"),
+    path("p/<slug:slug>/judges/accuracy/", people_views.accuracy, name="accuracy"),
     path("p/<slug:slug>/settings/judges/", views.judges, name="judges"),
     path(f"{_PROJECT}/<int:number>/cancel/", views.cancel, name="cancel"),
 ]

@@ -42,12 +42,18 @@ def _deciding(evidence: Evidence, outcome: Mapping[str, Any]) -> Reason:
         "no_candidate_likely": f"No candidate is likely to pass; {leader} came nearest.",
         "too_many_unscored": f"Too many answers of {leader} could not be scored.",
         "judges_disagree": f"The judges disagree too much about {leader} to decide.",
-        "judge_unfit": f"A judge of {leader} is unfit: people do not agree with it.",
+        "judge_unfit": f"{_unfit(evidence)}: no recommendation can rest on it.",
         "too_few_conversations": f"Too few conversations: {question['least_units']} are needed to tell chance apart.",
         "evidence_too_weak": f"{leader} is not shown to pass within {prompts} prompts, which is the limit.",
     }
     numbers = {"prompts": prompts, "confidence": outcome["confidence"], "threshold": outcome["threshold"]}
     return Reason(code, texts[code], numbers)
+
+
+def _unfit(evidence: Evidence) -> str:
+    """Which judges their accuracy cards call unfit."""
+    names = evidence.get("judges", {}).get("unfit", [])
+    return f"{' and '.join(names) or 'A judge'} {'are' if len(names) > 1 else 'is'} unfit by the labels of people"
 
 
 def _open_checks(evidence: Evidence) -> list[Reason]:

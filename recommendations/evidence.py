@@ -254,7 +254,7 @@ def _judges(case: _Case) -> Document:
     ]
     families = sorted({seat["family"] for seat in seats if seat["family"]})
     found: Document = {"panel": members, "families": families, **case.inputs["verdicts"]}
-    found |= {"disagreement": None, "alone": {}}
+    found |= {"disagreement": None, "alone": {}, "unfit": [case.judges[i] for i in case.policy.unfit]}
     by, column = case.samples.scores_by_judge, case.outcome.leader
     if by is None or column is None:
         return found

@@ -200,6 +200,17 @@
     }
   });
 
+  /* ---- labeling: 1 to 5 score the left answer, then the right; 0 starts again, x puts the pair off ---------- */
+  document.addEventListener("keydown", (e) => {
+    const form = document.querySelector("form[data-label]");
+    if (!form || root.dataset.keys === "off" || e.metaKey || e.ctrlKey || e.altKey || e.target.closest('input:not([type="radio"], [type="checkbox"]), textarea, select, dialog')) return;
+    const groups = [...form.querySelectorAll("[data-scores]")], open = groups.filter((g) => !g.querySelector(":checked"));
+    if (/^[1-5]$/.test(e.key) && open.length) { const choice = open[0].querySelectorAll("input")[e.key - 1]; choice.checked = true; choice.focus({ preventScroll: true }); }
+    else if (e.key === "0") { form.querySelectorAll("[data-scores] :checked").forEach((c) => { c.checked = false; }); groups[0].querySelector("input").focus({ preventScroll: true }); }
+    else if (e.key === "x") form.querySelector("[data-later]")?.click();
+    else if (e.key === "Enter" && !open.length && !e.target.closest("a, button, summary")) { e.preventDefault(); form.requestSubmit(); }
+  });
+
   document.addEventListener("DOMContentLoaded", () => {
     document.body.append(probe);
     document.querySelectorAll("[data-tabs]").forEach(tabs);

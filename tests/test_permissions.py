@@ -95,6 +95,10 @@ POST   api-evaluation-pause  project,0   in       in       refused  hidden   sig
 POST   api-evaluation-resume project,0   in       in       refused  hidden   sign-in  in
 POST   api-evaluation-retry  project,0   in       in       refused  hidden   sign-in  in
 POST   api-evaluation-cancel project,0   in       in       refused  hidden   sign-in  in
+GET    api-labels            project     in       in       in       hidden   sign-in  in
+POST   api-labels            project     in       in       refused  hidden   sign-in  in
+GET    api-label-queue       project,0   in       in       in       hidden   sign-in  in
+GET    api-judge-accuracy    project     in       in       in       hidden   sign-in  in
 GET    api-judges            project     in       in       in       hidden   sign-in  in
 PUT    api-judges            project     in       refused  refused  hidden   sign-in  refused
 
@@ -190,6 +194,9 @@ GET    evaluation:case       project,0,0 in       in       in       hidden   sig
 GET    evaluation:replay     project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:costs      project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:coverage   project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:label      project,0   in       in       refused  hidden   sign-in  sign-in
+POST   evaluation:label      project,0   in       in       refused  hidden   sign-in  sign-in
+GET    evaluation:accuracy   project     in       in       in       hidden   sign-in  sign-in
 GET    evaluation:activity   project,0   in       in       in       hidden   sign-in  sign-in
 POST   evaluation:retry      project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:pause      project,0   in       in       refused  hidden   sign-in  sign-in
