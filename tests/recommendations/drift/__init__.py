@@ -1,0 +1,1 @@
+"""Drift: detectors, the monitor, alerts and their pages."""
