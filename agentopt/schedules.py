@@ -31,6 +31,7 @@ JOBS = {
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
     "expiry": JobKind("recommendations.tasks.expire_recommendations", "Expiry of recommendations"),
     "follow_up": JobKind("recommendations.tasks.follow_recommendations", "Follow-up"),
+    "drift": JobKind("recommendations.tasks.check_drift", "Drift check"),
 }
 
 

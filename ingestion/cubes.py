@@ -46,6 +46,7 @@ class Rows:
     keys: Ints
     texts: tuple[tuple[str, ...], ...]
     figures: Ints
+    more: tuple[Ints, ...] = ()  # what a reader asked for beside the figures
 
 
 @dataclass(frozen=True, eq=False)

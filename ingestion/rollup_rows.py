@@ -77,8 +77,10 @@ _DIALECTS = {
 class Reader:
     """Reads the newest versions of a project's calls; what holds for all chunks is found out once."""
 
-    def __init__(self, project: Project) -> None:
+    def __init__(self, project: Project, *, more: Sequence[str] = ()) -> None:
+        """`more`: SQL of further whole numbers over the row `r`, never null; they come as `Rows.more`."""
         self._project = project
+        self._more = tuple(more)
         self._dialect = _DIALECTS[connection.vendor]
         self._versions = LogRecord.objects.filter(project=project, version__gt=1).exists()
         self._use_cases = UseCase.objects.filter(project=project).exists()
@@ -142,7 +144,7 @@ class Reader:
         keys = f" || {field} || ".join(text.format(f"r.{name}") for name in cubes.TEXTS)
         flags = " + ".join(f"CASE WHEN {says} THEN {1 << bit} ELSE 0 END" for bit, says in _FLAGS.items())
         numbers = [f"({dialect.hour} * 4 + {_STATUS}) * 65536 + {flags}", "coalesce(a.use_case_id, 0)"]
-        numbers += [f"coalesce(r.{name}, {_MISSING})" for name in COLUMNS]
+        numbers += [*(f"coalesce(r.{name}, {_MISSING})" for name in COLUMNS), *self._more]
         source = "ingestion_logrecord r"
         if self._use_cases:
             source += " LEFT JOIN ingestion_usecaseassignment a ON a.record_id = r.id"
@@ -158,7 +160,8 @@ class Reader:
     def _columns(self, joined: str, numbers: Sequence[Any], *, decode: Any) -> Rows:
         import numpy as np
 
-        flags, use_cases, *figures = [self._dialect.parse(found) for found in numbers]
+        flags, use_cases, *rest = [self._dialect.parse(found) for found in numbers]
+        figures, more = rest[: len(COLUMNS)], rest[len(COLUMNS) :]
         given = joined.split(_ROW)
         place_of = {key: n for n, key in enumerate(dict.fromkeys(given))}
         place = np.fromiter(map(place_of.__getitem__, given), dtype=np.int64, count=len(given))
@@ -176,7 +179,7 @@ class Reader:
         stacked[missing] = 0
         for bit, row in enumerate(missing):
             keys[cubes.TOLD] |= np.where(row, 0, 1 << bit)
-        return Rows(keys, tuple(texts), stacked)
+        return Rows(keys, tuple(texts), stacked, more=tuple(more))
 
 
 def aware(found: Any) -> datetime:

@@ -13,6 +13,7 @@ from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, p
 from projects.endpoints import ProjectView
 from projects.models import Role
 from recommendations import bundles, following_api, selectors, services
+from recommendations.drift import api as drift
 from recommendations.models import Recommendation
 from recommendations.serializers import AcknowledgeIn, BundleOut, DismissIn, PostponeIn, RecommendationOut
 
@@ -111,4 +112,5 @@ urlpatterns: list[URLPattern] = [
     path(f"{_BASE}/<int:pk>/dismiss", DismissView.as_view(), name="api-recommendation-dismiss"),
     path(f"{_BASE}/<int:pk>/postpone", PostponeView.as_view(), name="api-recommendation-postpone"),
     *following_api.urlpatterns,
+    *drift.urlpatterns,
 ]

@@ -8,6 +8,16 @@ from evaluation.models import Candidate, Evaluation, Judge, JudgeVersion
 from ingestion.models import LogRecord
 from projects.models import Project, User
 from recommendations import states
+from recommendations.drift import models as drift
+
+# the app's models stand in two files; Django finds them through this one
+Alert = drift.Alert
+AlertTransition = drift.AlertTransition
+DriftCheck = drift.DriftCheck
+DriftObservations = drift.DriftObservations
+DriftRule = drift.DriftRule
+DriftSeries = drift.DriftSeries
+DriftWatch = drift.DriftWatch
 
 
 class Recommendation(models.Model):

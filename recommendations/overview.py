@@ -20,6 +20,7 @@ from ingestion.portraits import Portrait
 from projects import supervisor
 from projects.models import Job, Project
 from recommendations import explain, selectors, states
+from recommendations.drift import selectors as alerts
 from recommendations.models import Recommendation
 from recommendations.overview_plots import Bucket, Span
 
@@ -122,6 +123,7 @@ class Overview:
     unpriced: Sequence[Missing]
     retirements: Sequence[Retirement]
     logs: Logs
+    alerts: Sequence[alerts.Line]  # the newest open ones
 
     @property
     def needs(self) -> int:
@@ -129,7 +131,7 @@ class Overview:
         gaps = self.summary is not None and (not self.steps.connection, not self.steps.judges)
         lines = (
             self.to_decide, self.running is not None, bool(self.unpriced), bool(self.retirements), self.worker_stopped,
-            self.without_recommendation is not None, *(gaps or ()),
+            self.without_recommendation is not None, *(gaps or ()), *self.alerts,
         )  # fmt: skip
         return sum(map(bool, lines))
 
@@ -169,6 +171,7 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
         unpriced=listing.missing(project, [one.key for one in known if one.n_cost < one.n_tokens]),
         retirements=listing.retirements(project, [one.key for one in known], today=now.astimezone(UTC).date()),
         logs=_logs(project),
+        alerts=alerts.open_alerts(project),
     )
 
 

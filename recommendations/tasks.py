@@ -1,5 +1,7 @@
 """What the workers run."""
 
+import time
+
 from django.utils import timezone
 
 from evaluation.models import Evaluation
@@ -7,6 +9,9 @@ from projects import jobs
 from projects.jobs import Beat
 from projects.models import Job
 from recommendations import expiry, followup, services
+from recommendations.drift import alerts, monitor
+
+SLICE_S = 20.0
 
 
 @jobs.slice_of("recommendation")
@@ -36,3 +41,13 @@ def follow_recommendations(job: Job, beat: Beat) -> bool:
     watched = followup.check_all(job.project, now=timezone.now(), beat=beat)
     beat(message=f"{watched} watched.", result={"watched": watched})
     return True
+
+
+@jobs.slice_of("drift")
+def check_drift(job: Job, beat: Beat) -> bool:
+    """Check what closed since the last check; a slice ends when its time is over."""
+    now = timezone.now()
+    alerts.unmute(job.project, now=now)
+    outcome = monitor.check(job.project, now=now, deadline=time.monotonic() + SLICE_S, beat=beat)
+    beat(result={"conversations": outcome.conversations, "alerts": [one.pk for one in outcome.alerts]})
+    return outcome.finished

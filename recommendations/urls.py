@@ -3,6 +3,7 @@
 from django.urls import URLPattern, path
 
 from recommendations import document_views, views
+from recommendations.drift import urls as drift
 
 app_name = "recommendations"
 _ONE = "p/<slug:slug>/recommendations/<int:pk>/"
@@ -23,4 +24,5 @@ urlpatterns: list[URLPattern] = [
     path(f"{_ONE}acknowledge/", views.acknowledge, name="acknowledge"),
     path(f"{_ONE}postpone/", views.postpone, name="postpone"),
     path(f"{_ONE}dismiss/", views.dismiss, name="dismiss"),
+    *drift.urlpatterns,
 ]

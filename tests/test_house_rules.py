@@ -26,6 +26,9 @@ PURE = """
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     projects/notifications/kinds.py projects/notifications/quiet.py
+    recommendations/drift/scales.py recommendations/drift/references.py recommendations/drift/detectors.py
+    recommendations/drift/snapshots.py recommendations/drift/columns.py recommendations/drift/values.py
+    recommendations/drift/series.py recommendations/drift/events.py recommendations/drift/plots.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
     recommendations/states.py recommendations/promises.py recommendations/takeover.py recommendations/reports.py
     recommendations/following.py

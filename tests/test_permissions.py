@@ -203,6 +203,29 @@ POST   evaluation:pause      project,0   in       in       refused  hidden   sig
 POST   evaluation:resume     project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:cancel     project,0   in       in       refused  hidden   sign-in  sign-in
 
+GET    api-alerts            project     in       in       in       hidden   sign-in  in
+GET    api-alert             project,0   in       in       in       hidden   sign-in  in
+POST   api-alert-action      project,0,mute in    in       refused  hidden   sign-in  in
+GET    api-drift             project     in       in       in       hidden   sign-in  in
+POST   api-drift-check       project     in       in       refused  hidden   sign-in  in
+POST   api-drift-rules       project     in       in       refused  hidden   sign-in  in
+PATCH  api-drift-rule        project,0   in       in       refused  hidden   sign-in  in
+DELETE api-drift-rule        project,0   in       in       refused  hidden   sign-in  in
+POST   api-drift-preview     project     in       in       in       hidden   sign-in  in
+
+GET    recommendations:alerts project    in       in       in       hidden   sign-in  sign-in
+GET    recommendations:alert-count project in     in       in       hidden   sign-in  sign-in
+POST   recommendations:drift-check project in     in       refused  hidden   sign-in  sign-in
+GET    recommendations:drift-rules project in     in       in       hidden   sign-in  sign-in
+GET    recommendations:drift-rule-new project in  in       refused  hidden   sign-in  sign-in
+POST   recommendations:drift-rule-new project in  in       refused  hidden   sign-in  sign-in
+POST   recommendations:drift-budget project in    refused  refused  hidden   sign-in  sign-in
+GET    recommendations:drift-rule project,0 in    in       refused  hidden   sign-in  sign-in
+POST   recommendations:drift-rule project,0 in    in       refused  hidden   sign-in  sign-in
+POST   recommendations:drift-rule-delete project,0 in in   refused  hidden   sign-in  sign-in
+GET    recommendations:alert project,0   in       in       in       hidden   sign-in  sign-in
+POST   recommendations:alert-act project,0,mute in in      refused  hidden   sign-in  sign-in
+
 GET    recommendations:overview project  in       in       in       hidden   sign-in  sign-in
 GET    recommendations:glance project    in       in       in       hidden   sign-in  sign-in
 GET    recommendations:list  project     in       in       in       hidden   sign-in  sign-in
