@@ -22,7 +22,7 @@ class AlertOut(s.Serializer[Any]):
     metric = s.CharField(allow_null=True)
     view = s.CharField(allow_null=True, help_text="share, rank (the typical call) or size (bill and slow tail)")
     subject = s.CharField()
-    direction = s.ChoiceField(choices=["up", "down"], allow_null=True)
+    direction = s.CharField(allow_null=True, help_text="up or down; null for a new name")
     began_at = s.DateTimeField(help_text="the change point")
     alarm_at = s.DateTimeField()
     found_at = s.DateTimeField()
