@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
-from evaluation import case_api, people_api, selectors, services, standing
+from evaluation import case_api, judge_api, people_api, selectors, services, standing
 from evaluation.models import Evaluation
 from evaluation.serializers import (
     EvaluationDetailOut,
@@ -145,8 +145,7 @@ class JudgesView(ProjectView):
 
     @extend_schema(operation_id="list_judges", responses=JudgeOut(many=True))
     def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
-        rows = self.project().judges.filter(active=True).order_by("model", "rubric")
-        return Response(JudgeOut(rows, many=True).data)
+        return Response(JudgeOut(selectors.standing_judges(self.project()), many=True).data)
 
     @extend_schema(operation_id="set_judges", request=JudgesIn, responses=JudgeOut(many=True))
     def put(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
@@ -159,6 +158,7 @@ _ONE = "evaluations/<slug:project_id>/<int:number>"
 urlpatterns: list[URLPattern] = [
     *case_api.urlpatterns,
     *people_api.urlpatterns,
+    *judge_api.urlpatterns,
     path("evaluations", EvaluationsView.as_view(), name="api-evaluations"),
     path("evaluations/<slug:project_id>", ProjectEvaluationsView.as_view(), name="api-project-evaluations"),
     path(_ONE, EvaluationView.as_view(), name="api-evaluation"),

@@ -143,6 +143,15 @@ class JudgesForm(StyledForm):
         "helpfulness. Empty: the judges of this instance.",
     )
 
+    repeats = forms.IntegerField(
+        min_value=1, max_value=5, initial=1, required=False, label="Repeats",
+        help_text="How often each judges an answer. Two or more show how far a judge scatters.",
+    )  # fmt: skip
+    compare = forms.BooleanField(
+        required=False, label="Also compare each answer with the one in production, in both orders",
+        help_text="On the first 30 prompts. It decides nothing, and shows how far a judge leans to the first it reads.",
+    )  # fmt: skip
+
     def names(self) -> list[str]:
         """The names given, each once."""
         return list(dict.fromkeys(name.strip() for name in self.cleaned_data["models"].splitlines() if name.strip()))

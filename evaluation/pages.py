@@ -459,13 +459,13 @@ _SAID: dict[str, tuple[Callable[[float | None], str], bool]] = {
 
 # ------------------------------------------------------------------------------------------------ judges
 def _judge_rows(found: Detail) -> list[JudgeRow]:
-    models = sorted({seat.model for seat in found.judges})
+    models = sorted({seat.model for seat in found.judges}, key=lambda model: (not model, model))  # rules last
     rows = []
     for model in models:
         seats = [seat for seat in found.judges if seat.model == model]
         rows.append(
             JudgeRow(
-                model=model,
+                model=model or "Rules",
                 rubrics=", ".join(_rubric(seat) for seat in seats),
                 is_exact=all(seat.exact for seat in seats),
                 scored=sum(seat.scored for seat in seats),

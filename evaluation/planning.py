@@ -140,15 +140,10 @@ def plan(
     repeating = request.repeating(seed)
     cap_calls = settings.MAX_EVALUATION_CALLS if request.max_calls is None else request.max_calls
     return Plan(
-        baseline=baseline,
-        population=found,
-        profile=profile,
-        choices=tuple(choices),
-        panel=panel,
+        baseline=baseline, population=found, profile=profile, choices=tuple(choices), panel=panel,
         forecast=budget.forecast(
             budget.Design(limit, budget.error_level(effective.confidence_threshold, budget.PRIOR)), profile, kept,
-            baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls,
-            repeating=repeating,
+            baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls, repeating=repeating,
             concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s, experience=past,
         ),
         goal=goal,

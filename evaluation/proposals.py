@@ -106,7 +106,7 @@ def _refusal(project: Project, error: AgentOptError) -> Refusal:
         title = "Nothing can be replayed here"
     elif not project.logs.exists():
         title, page, action = "There are no calls to replay yet", "ingestion:logs", "Bring in logs"
-    elif not project.judges.filter(active=True).exists() and not settings.JUDGE_MODELS:
+    elif not project.judges.filter(active=True).exclude(model="").exists() and not settings.JUDGE_MODELS:
         title, action = "No judge is set", "Choose judges"
     return Refusal(title, error.message, page, action)
 

@@ -1,11 +1,10 @@
 """Rules over stored answers: what each says, and which cases they settle before a model is asked."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evaluation import replay
-from evaluation.judges import rules
+from evaluation.judges import rules, versions
 from evaluation.judges.base import Reference, Verdict
 from evaluation.models import Judge, JudgeVersion, Replay, Seat
 
@@ -16,10 +15,9 @@ class Rules:
     def __init__(self, seats: Sequence[Seat]) -> None:
         """Read the settings of those seats that are rules."""
         sitting = [seat for seat in seats if seat.judge.form == JudgeVersion.Form.RULE]
-        self._own = {seat.pk: (rules.Rule(seat.version.rubric), json.loads(seat.version.text)) for seat in sitting}
-        self._first = [
-            self._own[s.pk] for s in sitting if s.counts_as == Judge.CountsAs.FIRST or s.judge.exact
-        ]  # fmt: skip
+        self._own = {seat.pk: (rules.Rule(seat.version.rubric), versions.settings_of(seat.version)) for seat in sitting}
+        first = [s for s in sitting if s.counts_as in (Judge.CountsAs.FIRST, Judge.CountsAs.QUALITY)]
+        self._first = [self._own[seat.pk] for seat in first]
 
     def say(self, seat: Seat, row: Replay) -> Verdict | None:
         """What a seat scores without a model: a rule's own verdict, or one that a rule has settled; None: neither."""

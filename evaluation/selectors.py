@@ -11,7 +11,7 @@ from django.db.models import Avg, Count, Q, QuerySet, Sum
 from agentopt.lib import money
 from agentopt.lib.errors import NotFound
 from evaluation import interim
-from evaluation.models import Candidate, Charge, Comparison, Evaluation, Look, Replay, Verdict
+from evaluation.models import Candidate, Charge, Comparison, Evaluation, Judge, Look, Replay, Verdict
 from projects.models import Job, Project
 
 
@@ -161,9 +161,9 @@ def listing(project: Project, *, limit: int = 50, before: int | None = None) -> 
     return rows_of(list(rows[:limit]))
 
 
-def active_judges(project: Project) -> list[str]:
-    """Gateway names of the project's own judges; empty: those of the instance judge."""
-    return sorted(set(project.judges.filter(active=True).values_list("model", flat=True)))
+def standing_judges(project: Project) -> list[Judge]:
+    """The project's judges by the product's rubrics; empty: those of the instance judge."""
+    return list(project.judges.filter(active=True, version=None).order_by("model", "rubric"))
 
 
 def detail(evaluation: Evaluation) -> Detail:

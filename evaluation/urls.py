@@ -2,7 +2,7 @@
 
 from django.urls import URLPattern, path
 
-from evaluation import case_views, people_views, views
+from evaluation import case_views, judge_views, people_views, views
 
 app_name = "evaluation"
 _PROJECT = "p/<slug:slug>/evaluations"
@@ -21,6 +21,12 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/activity/", views.activity, name="activity"),
     path(f"{_PROJECT}/<int:number>/label/", people_views.label, name="label"),
     path("p/<slug:slug>/judges/accuracy/", people_views.accuracy, name="accuracy"),
-    path("p/<slug:slug>/settings/judges/", views.judges, name="judges"),
+    path(f"{_PROJECT}/<int:number>/judges/", judge_views.panel, name="panel"),
+    path("p/<slug:slug>/settings/judges/", judge_views.settings, name="judges"),
+    path("p/<slug:slug>/judges/", judge_views.listing, name="judge-library"),
+    path("p/<slug:slug>/judges/new/", judge_views.own, name="judge-own"),
+    path("p/<slug:slug>/judges/rules/<slug:name>/", judge_views.rule, name="judge-rule"),
+    path("p/<slug:slug>/judges/<slug:name>/", judge_views.detail, name="judge"),
+    path("p/<slug:slug>/judges/<slug:name>/retire/", judge_views.retire, name="judge-retire"),
     path(f"{_PROJECT}/<int:number>/cancel/", views.cancel, name="cancel"),
 ]

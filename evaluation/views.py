@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from agentopt.lib import htmx, money
 from agentopt.lib.errors import Conflict, GatewayError, Invalid
 from evaluation import pages, planning, proposals, selectors, services, standing, tabs
-from evaluation.forms import EvaluationForm, JudgesForm, ResumeForm
+from evaluation.forms import EvaluationForm, ResumeForm
 from evaluation.models import Evaluation
 from evaluation.planning import Plan
 from evaluation.services import EvaluationRequest
@@ -204,29 +204,3 @@ def cancel(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     services.cancel(evaluation, access.person(request.user))
     messages.success(request, "Cancelled. Answers and verdicts that were paid are kept and reused.")
     return htmx.redirect(request, evaluation)
-
-
-# ------------------------------------------------------------------------------------------------ settings
-@login_required
-@require_http_methods(["GET", "POST"])
-def judges(request: HttpRequest, slug: str) -> HttpResponse:
-    """Who judges: a section of the project's settings."""
-    project = access.project_for(request.user, slug, Role.OWNER)
-    active = selectors.active_judges(project)
-    form = JudgesForm(request.POST if request.method == "POST" else None, initial={"models": "\n".join(active)})
-    if request.method == "POST" and form.is_valid():
-        try:
-            services.set_judges(project, form.names(), by=access.person(request.user))
-        except (Conflict, Invalid) as error:
-            htmx.refuse(form, error)
-        else:
-            messages.success(request, "The judges are saved. The next evaluation seats them.")
-            return htmx.redirect(request, "evaluation:judges", slug)
-    context = {
-        "project": project,
-        "section": "judges",
-        "form": form,
-        "active": active,
-        "of_the_instance": settings.JUDGE_MODELS,
-    }
-    return htmx.render(request, "evaluation/judges.html", context, status=422 if form.errors else 200)

@@ -25,6 +25,7 @@ PURE = """
     evaluation/findings.py evaluation/changes.py evaluation/grounds.py evaluation/conditions.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
+    evaluation/judges/leanings.py
     projects/notifications/kinds.py projects/notifications/quiet.py
     recommendations/drift/scales.py recommendations/drift/references.py recommendations/drift/detectors.py
     recommendations/drift/snapshots.py recommendations/drift/columns.py recommendations/drift/values.py

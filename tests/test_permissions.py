@@ -99,6 +99,13 @@ GET    api-labels            project     in       in       in       hidden   sig
 POST   api-labels            project     in       in       refused  hidden   sign-in  in
 GET    api-label-queue       project,0   in       in       in       hidden   sign-in  in
 GET    api-judge-accuracy    project     in       in       in       hidden   sign-in  in
+GET    api-judge-library     project     in       in       in       hidden   sign-in  in
+POST   api-judge-library     project     in       refused  refused  hidden   sign-in  refused
+POST   api-judge-dry-run     project     in       refused  refused  hidden   sign-in  refused
+GET    api-judge-versions    project,0   in       in       in       hidden   sign-in  in
+PUT    api-judge-rule        project,0   in       refused  refused  hidden   sign-in  refused
+POST   api-judge-retire      project,0   in       refused  refused  hidden   sign-in  refused
+GET    api-evaluation-panel  project,0   in       in       in       hidden   sign-in  in
 GET    api-judges            project     in       in       in       hidden   sign-in  in
 PUT    api-judges            project     in       refused  refused  hidden   sign-in  refused
 
@@ -192,6 +199,14 @@ GET    evaluation:detail     project,0   in       in       in       hidden   sig
 GET    evaluation:cases      project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:case       project,0,0 in       in       in       hidden   sign-in  sign-in
 GET    evaluation:replay     project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:panel      project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:judge-library project  in       in       in       hidden   sign-in  sign-in
+GET    evaluation:judge      project,0   in       in       in       hidden   sign-in  sign-in
+GET    evaluation:judge-own  project     in       refused  refused  hidden   sign-in  sign-in
+POST   evaluation:judge-own  project     in       refused  refused  hidden   sign-in  sign-in
+GET    evaluation:judge-rule project,0   in       refused  refused  hidden   sign-in  sign-in
+POST   evaluation:judge-rule project,0   in       refused  refused  hidden   sign-in  sign-in
+POST   evaluation:judge-retire project,0 in       refused  refused  hidden   sign-in  sign-in
 GET    evaluation:costs      project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:coverage   project,0   in       in       in       hidden   sign-in  sign-in
 GET    evaluation:label      project,0   in       in       refused  hidden   sign-in  sign-in

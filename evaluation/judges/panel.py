@@ -32,7 +32,9 @@ class Chair:
     @property
     def is_of_quality(self) -> bool:
         """Whether it is a part of quality."""
-        return self.exact or (not self.is_guard and (self.counts_as == "quality" or self.rubric in QUALITY_RUBRICS))
+        if self.exact:
+            return bool(self.model) or self.counts_as == "quality"
+        return not self.is_guard and (self.counts_as == "quality" or self.rubric in QUALITY_RUBRICS)
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ def bare(version: JudgeVersion) -> str:
     return version.text.removesuffix(_file("frame")).rstrip()
 
 
+def settings_of(version: JudgeVersion) -> dict[str, Any]:
+    """A rule's settings out of its version."""
+    found: dict[str, Any] = json.loads(version.text)
+    return found
+
+
 def _text(rubric: str) -> str:
     return whole(_file(rubric))
 
