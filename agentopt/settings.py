@@ -64,6 +64,22 @@ def _count(low: int, high: int) -> Callable[[str], int]:
     return parse
 
 
+def _counts(low: int, high: int) -> Callable[[str], dict[str, int]]:
+    """`openai=8, anthropic=4`."""
+    one = _count(low, high)
+
+    def parse(text: str) -> dict[str, int]:
+        found = {}
+        for part in _names(text):
+            name, mark, number = part.rpartition("=")
+            if not mark or not name.strip():
+                raise ValueError(text)
+            found[name.strip()] = one(number)
+        return found
+
+    return parse
+
+
 def _cron(text: str) -> str:
     if len(text.split()) != 5 or not croniter.is_valid(text):
         raise ValueError(text)
@@ -182,6 +198,9 @@ MAX_EVALUATION_CALLS = _read(
 )
 RANKING_MODEL = env.str("RANKING_MODEL", default="").strip()
 MAX_CONCURRENT_CALLS = _read("MAX_CONCURRENT_CALLS", 16, _count(1, 512), "a whole number from 1 to 512")
+MAX_CONCURRENT_CALLS_BY_PROVIDER = _read(
+    "MAX_CONCURRENT_CALLS_BY_PROVIDER", "", _counts(1, 512), "PROVIDER=NUMBER, comma-separated, each number 1 to 512"
+)
 CALL_TIMEOUT_S = _read("CALL_TIMEOUT_S", 120, _number(0.1, 3600), "seconds, 0.1 to 3600")
 # a question over the calls themselves; those that roll-ups answer are free
 ANALYTICS_MAX_ROWS = _read("ANALYTICS_MAX_ROWS", 500_000, _count(1, 10**9), "a whole number from 1 to 1000000000")

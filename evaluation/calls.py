@@ -5,7 +5,8 @@ mean that nothing can be asked now, and an evaluation must not fill with rows th
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -20,6 +21,7 @@ from ingestion.gateway.errors import AddressRefused, AuthRefused, GatewayDown, R
 
 T = TypeVar("T")
 
+MOST_ASIDE = 500  # calls taken that wait for their provider
 STORE_EVERY_S = 0.25
 MOST_STORED_AT_ONCE = 200
 IDLE_S = 1.0
@@ -119,6 +121,9 @@ class _Loop(Generic[T]):
     ready: list[Finished[T]] = field(default_factory=list)
     held: list[Finished[T]] = field(default_factory=list)
     open: "set[Future[ChatReply]]" = field(default_factory=set)
+    aside: dict[str, deque[Ask[T]]] = field(default_factory=dict)  # by provider, until it has room
+    n_aside: int = 0
+    by_provider: Counter[str] = field(default_factory=Counter)  # submitted and not over
     sent: int = 0
     in_flight: int = 0
     in_flight_nanousd: int = 0
@@ -147,18 +152,44 @@ class _Loop(Generic[T]):
         return Ended(self.end or End.DONE, tuple(self.held), error)
 
     def _feed(self, asks: Iterator[Ask[T]]) -> None:
-        while self.in_flight < self.limits.concurrency:
+        while True:
             # a first round always goes out, or slices that come late would never get anywhere
             if self.sent >= self.limits.concurrency and time.monotonic() >= self.limits.deadline:
                 self.end = End.DEADLINE
                 return
-            ask = next(asks, None)
+            ask = self._next(asks)
             if ask is None:
                 return
             if not self._allows(ask):
                 self.end = End.AT_CAP
                 return
             self._submit(ask)
+
+    def _next(self, asks: Iterator[Ask[T]]) -> Ask[T] | None:
+        """The next call there is room for; None: there is none now.
+
+        Calls to a provider that limits the rate take no room from the others: of those no more than a full load waits
+        in the session, and further ones that come along are set aside.
+        """
+        most, limited = self.limits.concurrency, self.session.limited()
+        for provider, waiting in self.aside.items():
+            if waiting and self.by_provider[provider] < most and (provider in limited or self._freely(limited) < most):
+                self.n_aside -= 1
+                return waiting.popleft()
+        while self.n_aside < MOST_ASIDE and self._freely(limited) < most:
+            ask = next(asks, None)
+            if ask is None:
+                return None
+            provider = ask.request.provider
+            if self.by_provider[provider] < most and not self.aside.get(provider):
+                return ask
+            self.aside.setdefault(provider, deque()).append(ask)
+            self.n_aside += 1
+        return None
+
+    def _freely(self, limited: Collection[str]) -> int:
+        """Calls in flight to providers that limit nothing."""
+        return self.in_flight - sum(self.by_provider[provider] for provider in limited)
 
     def _allows(self, ask: Ask[T]) -> bool:
         if self.limits.allow(ask.estimate_nanousd, in_flight_nanousd=self.in_flight_nanousd):
@@ -172,6 +203,7 @@ class _Loop(Generic[T]):
         self.sent += 1
         self.in_flight += 1
         self.in_flight_nanousd += ask.estimate_nanousd or 0
+        self.by_provider[ask.request.provider] += 1
         future = self.session.submit(ask.request)
         self.open.add(future)
         future.add_done_callback(lambda settled: self.done.put((ask, settled)))
@@ -191,6 +223,7 @@ class _Loop(Generic[T]):
     def _take(self, ask: Ask[T], settled: "Future[ChatReply]") -> None:
         self.in_flight -= 1
         self.in_flight_nanousd -= ask.estimate_nanousd or 0
+        self.by_provider[ask.request.provider] -= 1
         self.open.discard(settled)
         try:
             finished = Finished(ask.about, settled.result(), None)

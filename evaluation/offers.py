@@ -83,9 +83,13 @@ def _value(row: ModelOffer, able: OfferVersion | None, paid: Price | None, *, li
         parallel_tools=able.parallel_tools if able else None,
         json_schema=able.json_schema if able else None,
         reasoning=able.reasoning if able else None,
+        seed=able.seed if able else None,
+        streaming=able.streaming if able else None,
         input_nanousd=paid.input_nanousd if paid else None,
         output_nanousd=paid.output_nanousd if paid else None,
         cached_input_nanousd=paid.cached_input_nanousd if paid else None,
+        cache_write_nanousd=paid.cache_write_nanousd if paid else None,
+        reasoning_nanousd=paid.reasoning_nanousd if paid else None,
         priced_on=paid.valid_from if paid else None,
         listed=listed,
     )

@@ -80,7 +80,13 @@ def read_prices(project: Project, *, now: datetime) -> dict[str, Price]:
 
 def _prices(priced: Iterable[Offer]) -> dict[str, Price]:
     return {
-        offer.name: Price(offer.input_nanousd, offer.output_nanousd, offer.cached_input_nanousd)
+        offer.name: Price(
+            offer.input_nanousd,
+            offer.output_nanousd,
+            offer.cached_input_nanousd,
+            offer.cache_write_nanousd,
+            offer.reasoning_nanousd,
+        )
         for offer in priced
         if offer.input_nanousd is not None and offer.output_nanousd is not None
     }
@@ -90,7 +96,10 @@ def cost_of(reply: ChatReply | None, price: Price | None) -> int | None:
     """Nano-dollars of a call at the price of its day; None where usage or price is not known."""
     if reply is None or price is None:
         return None
-    usage = Usage(reply.usage.input_tokens, reply.usage.output_tokens, reply.usage.cached_tokens)
+    told = reply.usage
+    usage = Usage(
+        told.input_tokens, told.output_tokens, told.cached_tokens, told.cache_write_tokens, told.reasoning_tokens
+    )
     return pricing.cost_nanousd(usage, price)
 
 

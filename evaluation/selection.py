@@ -170,6 +170,9 @@ def _features(
         ("json", offer.json_mode, json_share, "JSON mode"),
         ("json_schema", offer.json_schema, seen.share_json_schema, "JSON schema"),
         ("vision", offer.vision, profile.share_images, "vision"),
+        ("streaming", offer.streaming, profile.share_streamed, "streaming"),
+        ("reasoning", offer.reasoning, seen.share_reasoning, "control of reasoning"),
+        ("seed", offer.seed, seen.share_seed, "seeds"),
     )
 
 

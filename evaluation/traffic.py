@@ -29,6 +29,7 @@ _WORDS = {
 }
 _STOPS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
 OTHER = "other"
+_REASONING = ("reasoning_effort", "reasoning", "thinking")
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ class Traffic:
     share_json_mode: float | None = None
     share_json_schema: float | None = None
     languages: tuple[tuple[str, float], ...] = ()
+    share_seed: float | None = None  # a seed is set
+    share_reasoning: float | None = None  # an effort or a budget of reasoning is set
 
     def to_json(self) -> dict[str, Any]:
         """As it is stored in Evaluation.selection."""
@@ -67,6 +70,8 @@ def read(bodies: Iterable[tuple[str, str]]) -> Traffic:
         kind = wanted.get("type") if isinstance(wanted, dict) else None
         counts["mode"] += kind == "json_object"
         counts["schema"] += kind == "json_schema"
+        counts["seed"] += request.get("seed") is not None
+        counts["reasoning"] += any(request.get(name) is not None for name in _REASONING)
         counts["parallel"] += _tool_calls(_parsed(response_text)) > 1
         languages[language(_asked(request["messages"]))] += 1
     n = counts["read"]
@@ -80,6 +85,8 @@ def read(bodies: Iterable[tuple[str, str]]) -> Traffic:
         share_json_mode=counts["mode"] / n,
         share_json_schema=counts["schema"] / n,
         languages=tuple((name, share) for name, share in shares if share >= _LEAST_SHARE),
+        share_seed=counts["seed"] / n,
+        share_reasoning=counts["reasoning"] / n,
     )
 
 

@@ -43,10 +43,14 @@ class Offer:
     parallel_tools: bool | None = None
     json_schema: bool | None = None
     reasoning: bool | None = None
+    seed: bool | None = None
+    streaming: bool | None = None
     latency_p95_s: float | None = None  # as this project measured it in earlier runs
     input_nanousd: int | None = None
     output_nanousd: int | None = None
     cached_input_nanousd: int | None = None
+    cache_write_nanousd: int | None = None
+    reasoning_nanousd: int | None = None
     priced_on: date | None = None
     listed: bool | None = None  # by the gateway; None: the gateway gave no list
 

@@ -27,7 +27,11 @@ class Gateway:
 
     def chat(self, *, in_flight: int | None = None) -> ChatSession:
         """Return a session, to be entered, of at most `in_flight` calls at once; by default MAX_CONCURRENT_CALLS."""
-        return ChatSession(self.endpoint, in_flight=in_flight or settings.MAX_CONCURRENT_CALLS)
+        return ChatSession(
+            self.endpoint,
+            in_flight=in_flight or settings.MAX_CONCURRENT_CALLS,
+            by_provider=settings.MAX_CONCURRENT_CALLS_BY_PROVIDER,
+        )
 
     def models(self) -> list[GatewayModel]:
         """Models that the key may call.

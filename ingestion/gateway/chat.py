@@ -18,7 +18,7 @@ import msgspec
 from agentopt import __version__
 from ingestion.gateway import errors, patience, replies
 from ingestion.gateway.base import ChatReply, ChatRequest, Endpoint
-from ingestion.gateway.lanes import Lane
+from ingestion.gateway.lanes import Lane, Road
 
 if TYPE_CHECKING:
     import aiohttp
@@ -32,20 +32,28 @@ _Entry = tuple[ChatRequest, "Future[ChatReply]"]
 class ChatSession:
     """Sends calls from any thread, at most `in_flight` at once; use as a context manager.
 
+    Each provider has a queue and workers of its own, so one that is busy holds nobody else up; `by_provider` says how
+    many calls one may get at once, where that is fewer.
+
     Leaving it cancels what is queued or in flight. A failed call concerns its own future only.
     """
 
-    def __init__(self, endpoint: Endpoint, *, in_flight: int) -> None:
+    def __init__(
+        self, endpoint: Endpoint, *, in_flight: int, by_provider: Mapping[str, int] | None = None
+    ) -> None:  # fmt: skip
         self._url = f"{endpoint.base_url}/chat/completions"
         self._headers = _headers(endpoint)
         self._in_flight = in_flight
         self._ready = threading.Event()
         self._broken: BaseException | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._queue: asyncio.Queue[_Entry] = asyncio.Queue()
+        self._by_provider = by_provider or {}
         self._open: set[Future[ChatReply]] = set()
         self._sent: set[Future[ChatReply]] = set()
+        self._road = Road(in_flight)
         self._lanes: dict[str, Lane] = {}
+        self._lines: dict[str, asyncio.Queue[_Entry]] = {}
+        self._workers: list[asyncio.Task[None]] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="gateway-chat", daemon=True)
 
@@ -76,7 +84,7 @@ class ChatSession:
             if self._loop is None:
                 raise RuntimeError("the chat session is closed")
             self._open.add(future)
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, (request, future))
+            self._loop.call_soon_threadsafe(self._enqueue, (request, future))
         future.add_done_callback(self._open.discard)
         return future
 
@@ -84,6 +92,10 @@ class ChatSession:
         """Cancel a call unless it was sent already; tell whether it will never be."""
         with self._lock:
             return future not in self._sent and future.cancel()
+
+    def limited(self) -> frozenset[str]:
+        """Providers that limit the rate at present, from any thread."""
+        return frozenset(provider for provider, lane in list(self._lanes.items()) if lane.is_limited)
 
     # ------------------------------------------------------------------------------------ inside the thread
     def _run(self) -> None:
@@ -112,18 +124,26 @@ class ChatSession:
             cookie_jar=aiohttp.DummyCookieJar(),
             trust_env=False,
         ) as session:
-            workers = [asyncio.create_task(self._work(session)) for _ in range(self._in_flight)]
+            self._session = session
             self._loop = asyncio.get_running_loop()
             self._ready.set()
             await self._stopped.wait()
-            for worker in workers:
+            for worker in self._workers:
                 worker.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            await asyncio.gather(*self._workers, return_exceptions=True)
 
-    async def _work(self, session: "aiohttp.ClientSession") -> None:
+    def _enqueue(self, entry: _Entry) -> None:
+        provider = entry[0].provider
+        if provider not in self._lines:
+            most = min(self._in_flight, self._by_provider.get(provider, self._in_flight))
+            lane = self._lanes[provider] = Lane(asyncio.get_running_loop().time, most, self._road)
+            line = self._lines[provider] = asyncio.Queue()
+            self._workers += [asyncio.create_task(self._work(line, lane)) for _ in range(most)]
+        self._lines[provider].put_nowait(entry)
+
+    async def _work(self, line: "asyncio.Queue[_Entry]", lane: Lane) -> None:
         while True:
-            request, future = await self._queue.get()
-            lane = self._lane(request.provider)
+            request, future = await line.get()
             # not part of the call's time: how long others keep the provider busy says nothing about this one
             await lane.enter()
             if not self._begin(future):
@@ -132,15 +152,10 @@ class ChatSession:
             # the caller may cancel between any two lines
             with suppress(InvalidStateError):
                 try:
-                    future.set_result(await _ask(session, request, url=self._url, lane=lane))
+                    future.set_result(await _ask(self._session, request, url=self._url, lane=lane))
                 except Exception as error:  # noqa: BLE001 — whatever it is, it is this call's, and the worker goes on
                     future.set_exception(error)
             self._sent.discard(future)
-
-    def _lane(self, provider: str) -> Lane:
-        if provider not in self._lanes:
-            self._lanes[provider] = Lane(asyncio.get_running_loop().time, self._in_flight)
-        return self._lanes[provider]
 
     def _begin(self, future: "Future[ChatReply]") -> bool:
         with self._lock:

@@ -13,11 +13,35 @@ LONGEST_CLOSED_S = 60.0  # whoever waits longer is told the reason by a call of 
 
 
 @dataclass
+class Road:
+    """All lanes of a session: at most so many calls at once in all. A call that waits in its lane holds no room."""
+
+    most: int
+    busy: int = 0
+    lanes: "deque[Lane]" = field(default_factory=deque)
+
+    def wake(self) -> None:
+        """Give what room there is to the lanes in turn."""
+        self.lanes.rotate(-1)
+        for lane in list(self.lanes):
+            if self.busy >= self.most:
+                return
+            lane.wake(at_most=self.most - self.busy)
+
+
+@dataclass
 class Lane:
-    """The calls to one provider. `now` is the loop's clock, `most` the calls at once when it limits nothing."""
+    """The calls to one provider.
+
+    Args:
+        now: the loop's clock.
+        most: calls at once when the provider limits nothing.
+        road: shared with the lanes of other providers; None: a road of its own.
+    """
 
     now: Callable[[], float]
     most: int
+    road: Road | None = None
     limit: float = field(init=False)
     busy: int = 0
     _opens_at: float = 0.0
@@ -26,6 +50,13 @@ class Lane:
 
     def __post_init__(self) -> None:
         self.limit = float(self.most)
+        self._road = self.road or Road(self.most)
+        self._road.lanes.append(self)
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether it lets fewer calls in than it would if nobody limited anything."""
+        return int(self.limit) < self.most or self.now() < self._opens_at
 
     async def enter(self) -> None:
         """Wait for room; first come, first served."""
@@ -35,14 +66,16 @@ class Lane:
             try:
                 await turn
             except asyncio.CancelledError:
-                self._wake()  # the turn may have been given to us already
+                self._road.wake()  # the turn may have been given to us already
                 raise
         self.busy += 1
+        self._road.busy += 1
 
     def leave(self) -> None:
         """Give the room back."""
         self.busy -= 1
-        self._wake()
+        self._road.busy -= 1
+        self._road.wake()
 
     def answered(self) -> None:
         """A call went through: one more at once after a whole round of such."""
@@ -58,14 +91,15 @@ class Lane:
         if now + closed_s > self._opens_at:
             self._opens_at = now + closed_s
             # a little later: a timer may fire a moment early
-            asyncio.get_running_loop().call_at(self._opens_at + 0.01, self._wake)
+            asyncio.get_running_loop().call_at(self._opens_at + 0.01, self._road.wake)
 
     def _has_room(self) -> bool:
-        return self.busy < int(self.limit) and self.now() >= self._opens_at
+        is_open = self.now() >= self._opens_at
+        return is_open and self.busy < int(self.limit) and self._road.busy < self._road.most
 
-    def _wake(self) -> None:
+    def wake(self, *, at_most: int) -> None:
         """Wake as many as there is room for; each looks again for itself."""
-        room = int(self.limit) - self.busy if self.now() >= self._opens_at else 0
+        room = min(int(self.limit) - self.busy, at_most) if self.now() >= self._opens_at else 0
         while room > 0 and self._waiting:
             turn = self._waiting.popleft()
             if not turn.done():

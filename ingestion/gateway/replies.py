@@ -221,9 +221,25 @@ def _parts(content: list[Any]) -> Iterator[str]:
 def _usage(usage: Mapping[str, Any] | None) -> Usage:
     if not usage:
         return NO_USAGE
-    details = usage.get("prompt_tokens_details")
-    cached = details.get("cached_tokens") if isinstance(details, Mapping) else usage.get("cache_read_input_tokens")
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(cached))
+    asked, answered = (_details(usage, side) for side in ("prompt", "completion"))
+    written = (
+        usage.get("cache_creation_input_tokens"),
+        *map(asked.get, ("cache_write_tokens", "cache_creation_tokens")),
+    )
+    return Usage(
+        input_tokens=_count(usage.get("prompt_tokens")),
+        output_tokens=_count(usage.get("completion_tokens")),
+        cached_tokens=_count(
+            asked["cached_tokens"] if "cached_tokens" in asked else usage.get("cache_read_input_tokens")
+        ),
+        cache_write_tokens=next((tokens for one in written if (tokens := _count(one)) is not None), None),
+        reasoning_tokens=_count(answered.get("reasoning_tokens")),
+    )
+
+
+def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
+    found = usage.get(f"{side}_tokens_details")
+    return found if isinstance(found, Mapping) else {}
 
 
 def _count(value: Any) -> int | None:

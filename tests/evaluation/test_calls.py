@@ -9,9 +9,10 @@ import pytest
 from agentopt.sandbox.server import Sandbox, running
 from evaluation import calls
 from evaluation.calls import Ask, End, Ended, Finished, Limits
-from ingestion.gateway import ChatRequest, open_gateway, patience
+from ingestion.gateway import ChatRequest, ChatSession, open_gateway, patience
 from projects.models import Connection
 from tests.evaluation import studies
+from tests.ingestion.gateway.fake import Handler, completion, serving
 
 pytestmark = pytest.mark.django_db
 
@@ -139,3 +140,31 @@ def test_past_its_deadline_a_slice_still_sends_one_round(sandbox: Sandbox) -> No
 
     assert ended.end == End.DEADLINE
     assert len(stored) == 4
+
+
+def test_a_provider_that_limits_the_rate_does_not_hold_back_the_others() -> None:
+    """Of two providers in turns one answers 429 for a minute: all calls to the other are answered meanwhile."""
+
+    def one_limits(handler: Handler) -> None:
+        busy = handler.asked.json()["model"] == "busy"
+        handler.send(status=429, retry_after="60") if busy else handler.send(completion())
+
+    def asks() -> Iterator[Ask[str]]:
+        for i in range(80):
+            provider = ("busy", "quick")[i % 2]
+            request = ChatRequest(provider, {"messages": []}, f"{provider}-{i}", {}, 60, provider=provider)
+            yield Ask(provider, request)
+
+    stored: list[str] = []
+    with serving(one_limits) as fake, ChatSession(fake.endpoint(), in_flight=4) as session:
+
+        def store(batch: list[Finished[str]]) -> None:
+            stored.extend(one.about for one in batch)
+
+        # a person stops it once the other provider's calls are through: what waits for the busy one is withdrawn
+        limit = limits(beat=lambda: stored.count("quick") < 40)
+        limit.deadline = time.monotonic() + 30
+        ended = calls.send(session, asks(), store=store, cost=lambda _: 0, limits=limit)
+
+    assert stored == ["quick"] * 40
+    assert ended.end == End.STOPPED

@@ -16,6 +16,7 @@ from evaluation.claims import LEASE, Claims
 from evaluation.models import Evaluation, Replay
 from ingestion.gateway import ChatReply, Usage, errors, open_gateway, patience
 from ingestion.models import LogBody, ModelOffer
+from ingestion.values import Price
 from projects.models import Project
 from tests.evaluation import studies
 
@@ -337,3 +338,12 @@ def test_a_question_that_another_process_asks_is_left_to_it(study: Evaluation) -
     dead.take({"d"})
     assert Claims(study.project, timezone.now).take({"d"}) == set()
     assert Claims(study.project, lambda: late).take({"d"}) == {"d"}
+
+
+def test_tokens_written_to_a_cache_and_of_reasoning_have_their_own_price() -> None:
+    price = Price(10**9, 2 * 10**9, 10**8, 125 * 10**7, 4 * 10**9)
+    given = reply(usage=Usage(1_000, 500, 400, 200, 300))
+
+    # by hand, in nano-dollars a token: in 400 at 1,000, 400 read at 100, 200 written at 1,250; out 200 and 300
+    expected = 400 * 1_000 + 400 * 100 + 200 * 1_250 + 200 * 2_000 + 300 * 4_000
+    assert replay.cost_of(given, price) == expected

@@ -214,6 +214,20 @@ def test_what_bodies_tell_prunes_as_columns_do() -> None:
     assert {"parallel_tools_unknown", "json_schema_unknown"} <= set(_notes(found["unknown"]))
 
 
+def test_streams_seeds_and_reasoning_prune_whom_the_catalogue_says_lack_them() -> None:
+    seen = Traffic(100, share_seed=0.5, share_reasoning=0.25)
+    found = _choose(
+        _offer("seedless", seed=False), _offer("simple", reasoning=False), _offer("able", seed=True, reasoning=True),
+        _offer("unknown"), traffic=seen,
+    )  # fmt: skip
+
+    assert _codes(found["seedless"]) == ["no_seed"]
+    assert found["seedless"].reasons[0].numbers == {"share": 0.5}
+    assert found["simple"].reasons[0].text == "No control of reasoning, which 25% of the calls use."
+    assert found["able"].kept
+    assert {"seed_unknown", "reasoning_unknown"} <= set(_notes(found["unknown"]))
+
+
 def test_a_latency_measured_here_prunes_beyond_twice_the_limit() -> None:
     goal = Goal(limits={"latency_p95_s": 2})
     found = _choose(_offer("slow", latency_p95_s=4.1), _offer("so-so", latency_p95_s=3.9), goal=goal)

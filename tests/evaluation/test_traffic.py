@@ -20,7 +20,7 @@ def _called(n: int) -> str:
 def test_shares_are_counted_over_the_calls_that_can_be_read() -> None:
     found = traffic.read(
         [
-            (_body(tool_choice="required"), _called(2)),
+            (_body(tool_choice="required", seed=0, reasoning_effort="low"), _called(2)),
             (_body(response_format={"type": "json_schema", "json_schema": {"name": "x"}}), _called(1)),
             (_body(response_format={"type": "json_object"}, tool_choice="auto"), ""),
             (_body(tool_choice={"type": "function", "function": {"name": "secret_tool"}}), "no json"),
@@ -36,6 +36,8 @@ def test_shares_are_counted_over_the_calls_that_can_be_read() -> None:
         "share_json_mode": 0.25,
         "share_json_schema": 0.25,
         "languages": {"English": 1.0},
+        "share_seed": 0.25,
+        "share_reasoning": 0.25,
     }
 
 

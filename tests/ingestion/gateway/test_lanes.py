@@ -95,3 +95,68 @@ def test_a_call_that_waits_for_room_can_be_withdrawn_and_one_that_was_sent_canno
         assert session.withdraw(first) is False
         assert session.withdraw(second) is True
     assert len(fake.asked) == 1
+
+
+def test_a_provider_that_says_too_many_stops_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("WAIT_INITIAL_S", "WAIT_MAX_S", "WAIT_JITTER_S"):
+        monkeypatch.setattr(patience, name, 0.05)
+    answered = threading.Semaphore(0)
+
+    def one_limits(handler: Handler) -> None:
+        if handler.asked.json()["model"] == "busy":
+            handler.send(status=429, retry_after="60")
+        else:
+            handler.send(completion())
+            answered.release()
+
+    with serving(one_limits) as fake, chat.ChatSession(fake.endpoint(), in_flight=4) as session:
+        busy = [session.submit(_to("busy", i)) for i in range(30)]
+        quick = [session.submit(_to("quick", i)) for i in range(30)]
+        replies = [future.result(20) for future in quick]
+
+        assert len(replies) == 30
+        assert session.limited() == {"busy"}
+        assert not any(future.done() for future in busy)  # told to come again in a minute
+    assert sum(one.json()["model"] == "busy" for one in fake.asked) <= 4
+
+
+def test_a_provider_gets_no_more_at_once_than_it_may() -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def count(handler: Handler) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.02)
+        with lock:
+            now[0] -= 1
+        handler.send(completion())
+
+    few = {"narrow": 2}
+    with serving(count) as fake, chat.ChatSession(fake.endpoint(), in_flight=8, by_provider=few) as session:
+        [future.result(20) for future in [session.submit(_to("narrow", i)) for i in range(12)]]
+
+    assert most[0] <= 2
+
+
+def test_all_providers_together_get_no_more_at_once_than_there_may_be() -> None:
+    lock, now, most = threading.Lock(), [0], [0]
+
+    def count(handler: Handler) -> None:
+        with lock:
+            now[0] += 1
+            most[0] = max(most[0], now[0])
+        time.sleep(0.02)
+        with lock:
+            now[0] -= 1
+        handler.send(completion())
+
+    with serving(count) as fake, chat.ChatSession(fake.endpoint(), in_flight=3) as session:
+        sent = [session.submit(_to(f"p{i % 4}", i)) for i in range(24)]
+        [future.result(20) for future in sent]
+
+    assert most[0] <= 3
+
+
+def _to(provider: str, index: int) -> ChatRequest:
+    return ChatRequest(provider, {"messages": []}, f"{provider}-{index}", {}, 120, provider=provider)

@@ -85,3 +85,32 @@ def test_every_recorded_reply_of_a_provider_comes_through_as_it_was(recordings: 
     assert found["mismatches"] == []
     assert found["ok"] + found["errors"] == found["rows"]
     assert found["error_status_kept"] == found["errors"]
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        # as OpenAI tells it, then Anthropic's own names, then nothing
+        (
+            {"prompt_tokens": 100, "completion_tokens": 50, "prompt_tokens_details": {"cached_tokens": 40},
+             "completion_tokens_details": {"reasoning_tokens": 30}},
+            (100, 50, 40, None, 30),
+        ),
+        (
+            {"prompt_tokens": 100, "completion_tokens": 5, "cache_read_input_tokens": 20,
+             "cache_creation_input_tokens": 60},
+            (100, 5, 20, 60, None),
+        ),
+        ({"prompt_tokens": 1, "completion_tokens": 2, "prompt_tokens_details": {"cache_write_tokens": 1}},
+         (1, 2, None, 1, None)),
+        ({}, (None, None, None, None, None)),
+    ],
+)  # fmt: skip
+def test_tokens_of_every_kind_are_read(usage: dict[str, Any], expected: tuple[int | None, ...]) -> None:
+    raw = {"choices": [{"index": 0, "message": {"content": "Hi"}, "finish_reason": "stop"}], "usage": usage}
+
+    told = replies.read(json.dumps(raw).encode()).usage
+
+    assert (
+        told.input_tokens, told.output_tokens, told.cached_tokens, told.cache_write_tokens, told.reasoning_tokens
+    ) == expected  # fmt: skip
