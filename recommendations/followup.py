@@ -13,6 +13,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 
+from evaluation import scores
 from evaluation.judges import panel, rules
 from evaluation.models import Evaluation, Verdict
 from ingestion import usecases
@@ -390,28 +391,25 @@ def _arm(
 # ------------------------------------------------------------------------------------------------ quality
 def _chairs(evaluation: Evaluation) -> dict[tuple[int, int], panel.Chair]:
     """The panel of the evaluation by judge and version: another version of a judge is another measure."""
-    return {
-        (seat.judge_id, seat.version_id): panel.Chair(
-            seat.pk, seat.judge.rubric, seat.judge.model, exact=seat.judge.exact
-        )
-        for seat in evaluation.seats.select_related("judge").order_by("pk")
-    }
+    seats = scores.seats_of(evaluation)
+    chairs = zip(seats, scores.chairs_of(seats), strict=True)
+    return {(seat.judge_id, seat.version_id): chair for seat, chair in chairs}
 
 
 def _base_scores(evaluation: Evaluation, chairs: Mapping[tuple[int, int], panel.Chair]) -> dict[str, list[Unit]]:
     """What the panel said of the answers that the model before had given, by conversation."""
     rows = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__candidate__position=0)
-    scores: dict[int, dict[int, list[float | None]]] = {}
+    given: dict[int, dict[int, list[float | None]]] = {}
     places: dict[int, tuple[int, str]] = {}
     wanted = ("replay_id", "judge_id", "version_id", "score", "replay__sample__record__trace_id",
               "replay__sample__use_case")  # fmt: skip
     for row in rows.filter(replay__repetition=0).order_by("pk").values_list(*wanted, named=True):
         chair = chairs.get((row.judge_id, row.version_id))
         if chair is not None:
-            scores.setdefault(row.replay_id, {}).setdefault(chair.key, []).append(row.score)
+            given.setdefault(row.replay_id, {}).setdefault(chair.key, []).append(row.score)
             places[row.replay_id] = (row.replay__sample__record__trace_id, row.replay__sample__use_case)
     found: dict[str, list[Unit]] = {"quality": [], "safety": []}
-    for replay, own in sorted(scores.items()):
+    for replay, own in sorted(given.items()):
         said = panel.score(list(chairs.values()), own)
         for metric, value in (("quality", said.quality), ("safety", said.safety)):
             if value is not None:
@@ -425,9 +423,9 @@ def _production_scores(
     rows = ProductionVerdict.objects.filter(project=project).filter(
         Q(judge_id__in={judge for judge, _ in chairs}) & Q(version_id__in={version for _, version in chairs})
     )
-    scores: dict[int, dict[int, list[float | None]]] = {}
+    given: dict[int, dict[int, list[float | None]]] = {}
     for record, judge, version, score in rows.values_list("record_id", "judge_id", "version_id", "score").iterator():
         chair = chairs.get((judge, version))
         if chair is not None and record in records:
-            scores.setdefault(record, {}).setdefault(chair.key, []).append(score)
-    return {record: panel.score(list(chairs.values()), own) for record, own in scores.items()}
+            given.setdefault(record, {}).setdefault(chair.key, []).append(score)
+    return {record: panel.score(list(chairs.values()), own) for record, own in given.items()}

@@ -157,17 +157,6 @@ class FollowUpLook(models.Model):
         return f"look {self.number}: {self.verdict}"
 
 
-class ProductionJudging(models.Model):
-    """How much of a project's production traffic is judged, and for how much money. Off until a person sets it."""
-
-    project = models.OneToOneField(Project, on_delete=models.CASCADE, related_name="production_judging")
-    calls_a_day = models.PositiveIntegerField(default=0, help_text="0: nothing is judged")
-    monthly_cap_nanousd = models.BigIntegerField(default=0, help_text="hard cap of a calendar month (UTC)")
-
-    def __str__(self) -> str:
-        return f"{self.calls_a_day} calls a day of {self.project}"
-
-
 class ProductionVerdict(models.Model):
     """One judge's score of an answer that production gave, or unscored with a reason."""
 
