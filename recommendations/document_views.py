@@ -18,6 +18,7 @@ from evaluation import plots as evaluation_plots
 from projects import access
 from projects.models import Project, Role
 from recommendations import (
+    by_use_case,
     explain,
     plots,
     promises,
@@ -85,6 +86,8 @@ def _document(request: HttpRequest, recommendation: Recommendation, *, shows_pro
         "charts": [chart for chart in (plots.trade(evidence), evaluation_plots.looks(evidence)) if chart],
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
+        "use_cases": by_use_case.lines(evidence),
+        "mixed": by_use_case.mixed(evidence),
         "left_out": sections.left_out(evidence),
         "previews": page.previews if shows_prompts else {},
     }

@@ -5,8 +5,10 @@ from typing import Any
 
 from agentopt.lib import wording
 from evaluation import changes as changed
+from recommendations import by_use_case
 
 Evidence = Mapping[str, Any]
+VOLUME_STEP = 10_000  # calls a month
 NOTICEABLE = 0.005  # shares below it would be said as 0 %
 
 
@@ -43,7 +45,8 @@ def lead(evidence: Evidence) -> list[str]:
     """Two or three sentences with the numbers that decide."""
     outcome = evidence["outcome"]
     if outcome["recommended"]:
-        return [*_what_changes(evidence), _confidence(outcome)]
+        mixed = by_use_case.mixed(evidence)
+        return [*_what_changes(evidence), *([mixed] if mixed else []), _confidence(outcome)]
     if not evidence["checks"]:
         return [next_step(evidence)]
     return [*_what_changes(evidence), *_what_holds_back(evidence), next_step(evidence)]
@@ -109,4 +112,14 @@ def changes(evidence: Evidence) -> list[changed.Said]:
         recommended=outcome["recommended"],
         leader=outcome["leader"],
         unscored=evidence["judges"]["unscored"],
-    )
+    ) + _volume(evidence)
+
+
+def _volume(evidence: Evidence) -> list[changed.Said]:
+    """The volume changes the dollars, never the outcome: all conditions are means per call."""
+    saving = evidence.get("saving") or {}
+    if not saving.get("monthly_calls"):
+        return []
+    each = saving["saving_usd"] / saving["monthly_calls"] * VOLUME_STEP
+    text = f"Each {VOLUME_STEP:,} calls a month more or less"
+    return [changed.Said(text, f"{dollars(abs(each))} of saving, stands", stands=True)]

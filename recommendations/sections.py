@@ -172,6 +172,7 @@ class CandidateRow:
     """One arm as a line of the table."""
 
     name: str
+    position: int  # its column; 0: the model in production
     token: str
     state: str
     tone: str
@@ -194,16 +195,18 @@ def candidates(evidence: Evidence) -> list[CandidateRow]:
     """The leader first, then the others as they were ranked, the model in production last."""
     token, leader = tokens(evidence), evidence["outcome"]["leader"]
     arms = sorted(evidence["candidates"], key=lambda arm: (arm["state"] == "baseline", arm["name"] != leader))
-    return [_candidate_row(arm, token=token[arm["name"]], leader=leader) for arm in arms]
+    place = {arm["name"]: position for position, arm in enumerate(evidence["candidates"])}
+    return [_candidate_row(arm, token=token[arm["name"]], leader=leader, position=place[arm["name"]]) for arm in arms]
 
 
-def _candidate_row(arm: Mapping[str, Any], *, token: str, leader: str | None) -> CandidateRow:
+def _candidate_row(arm: Mapping[str, Any], *, token: str, leader: str | None, position: int) -> CandidateRow:
     state, tone = STATES[arm["state"]]
     if arm["name"] == leader and arm["state"] != "recommended":
         state = f"{state}, came nearest"
     quality, cost, latency = arm["quality"], arm["cost_per_1000_usd"], arm["latency_p95_s"]
     return CandidateRow(
         name=arm["name"],
+        position=position,
         token=token,
         state=state,
         tone=tone,

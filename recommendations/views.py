@@ -20,6 +20,7 @@ from projects import access
 from projects.models import Project, Role
 from recommendations import (
     bundles,
+    by_use_case,
     explain,
     following,
     overview_plots,
@@ -145,6 +146,9 @@ def _detail(
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
         "left_out": sections.left_out(evidence),
+        "use_cases": by_use_case.lines(evidence),
+        "mixed": by_use_case.mixed(evidence),
+        "rows": True,  # every number leads to its rows
         **_followed(recommendation),
         "forms": forms,
         "asked": asked if may_work else "",

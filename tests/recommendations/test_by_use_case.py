@@ -1,0 +1,68 @@
+"""The leader within each use case, and when that makes the move a mixed one."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.test import Client
+
+from projects.models import Project, User
+from recommendations import by_use_case, explain
+from tests.recommendations import documents
+
+
+def _row(name: str, estimate: float, *, half: float = 0.05, prompts: int = 30, worse: bool = False) -> dict[str, Any]:
+    return {"use_case": name, "prompts": prompts, "raw": estimate, "estimate": estimate, "low": estimate - half,
+            "high": estimate + half, "chance_worse": 0.95 if worse else 0.1, "worse": worse}  # fmt: skip
+
+
+def _evidence(*rows: dict[str, Any]) -> dict[str, Any]:
+    return documents.recommended() | {"use_cases": list(rows)}
+
+
+def test_findings_in_words_lean_from_three_quarters_of_a_standard_error_on() -> None:
+    # by hand: half width 0.05 is a standard error of 0.0255; ±0.0191 leans
+    found = by_use_case.lines(
+        _evidence(
+            _row("a", 0.018, prompts=50), _row("b", -0.020, prompts=40), _row("c", 0.020), _row("d", -0.2, worse=True)
+        )
+    )
+
+    assert [(row.name, row.finding) for row in found] == [
+        ("a", "about the same"),
+        ("b", "leans worse"),
+        ("c", "leans better"),
+        ("d", "worse than allowed"),
+    ]
+    assert found[3].difference == "−0.200"
+
+
+def test_a_flagged_use_case_makes_the_move_a_mixed_one() -> None:
+    evidence = _evidence(_row("orders", 0.0), _row("refunds", -0.2, worse=True), _row("returns", -0.2, worse=True))
+
+    said = by_use_case.mixed(evidence)
+
+    assert said.startswith("Mixed: corvus-medium for the rest, stay with aurora-large for refunds and returns,")
+    assert said in explain.lead(evidence)
+
+
+def test_nothing_is_mixed_without_a_flag_or_without_a_recommendation() -> None:
+    assert by_use_case.mixed(_evidence(_row("orders", 0.0), _row("refunds", -0.03))) == ""
+    assert by_use_case.mixed(documents.not_shown() | {"use_cases": [_row("a", -0.2, worse=True), _row("b", 0)]}) == ""
+    assert by_use_case.lines(documents.recommended()) == []
+
+
+def test_numbers_of_the_page_lead_to_their_rows(
+    project: Project, reader: User, client_of: Callable[[User], Client]
+) -> None:
+    made = documents.store(project, _evidence(_row("orders", 0.0), _row("refunds", -0.2, worse=True)))
+
+    text = client_of(reader).get(made.get_absolute_url()).content.decode()
+
+    cases = f"/p/{project.slug}/evaluations/1/cases/"
+    for address in (cases, f"{cases}?with=1", f"{cases}?show=worse", f"/p/{project.slug}/evaluations/1/costs/",
+                    f"/p/{project.slug}/evaluations/1/coverage/", f"/p/{project.slug}/logs/?until="):  # fmt: skip
+        assert f'href="{address}' in text
+    assert "stay with aurora-large for refunds" in text
+    assert "Each 10,000 calls a month more or less" in text
+    # by hand: 1168 / 212000 · 10000
+    assert "$55.09 of saving, stands" in text
