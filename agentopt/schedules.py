@@ -25,6 +25,7 @@ JOBS = {
     "evaluation": JobKind(
         "evaluation.tasks.run_evaluation", "Evaluation", then="recommendation", ended="evaluation.tasks.mark_ended"
     ),
+    "anchors": JobKind("evaluation.tasks.judge_anchors", "Judging of anchors"),
     "use_cases": JobKind("ingestion.tasks.refresh_use_cases", "Use cases", then="rollups"),
     "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
     "digest": JobKind("projects.tasks.make_digest", "Daily letter"),

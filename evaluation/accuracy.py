@@ -21,7 +21,6 @@ from projects.models import Project
 
 _EVALUATIONS = 20  # the newest ones are read; older answers are seldom judged by a panel still in use
 _SHORT = 8
-FIT_JUDGE_SD = 0.015  # systematic error of a panel of two families or more whose cards say fit
 
 
 @dataclass(frozen=True)
@@ -112,12 +111,16 @@ def freeze(evaluation: Evaluation) -> None:
     own = wordings(evaluation)
     if not own or not evaluation.project.labels.exists():
         return
+    from evaluation.statistics import policy as policies  # brings numpy
+
     found = report(evaluation.project)
     policy = dict(evaluation.policy)
     policy["unfit"] = list(found.unfit(own))
-    families = {seat.judge.family for seat in evaluation.seats.select_related("judge") if seat.judge.family}
-    if policy["judge_sd"] and len(families) > 1 and all(found.fitness(one) is Fitness.FIT for one in own):
-        policy["judge_sd"] = FIT_JUDGE_SD
+    if policy["judge_sd"]:  # 0: the judges are exact, and no card says more
+        families = {seat.judge.family for seat in evaluation.seats.select_related("judge") if seat.judge.family}
+        fit = [found.fitness(one) is Fitness.FIT for one in own]
+        kind = policies.judge_kind(exact=[False] * len(own), fit=fit, families=len(families))
+        policy["judge_sd"] = policies.judge_sd_of(kind)
     evaluation.policy = policy
     evaluation.save(update_fields=["policy"])
 

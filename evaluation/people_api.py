@@ -9,11 +9,12 @@ from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
 from agentopt.lib.errors import Invalid
-from evaluation import accuracy, labels, selectors
+from evaluation import accuracy, anchors, labels, selectors
 from evaluation.models import HumanLabel
-from evaluation.people_serializers import AccuracyOut, LabelOut, LabelsIn, QueueOut
+from evaluation.people_serializers import AccuracyOut, JudgeChangesOut, LabelOut, LabelsIn, QueueOut
 from evaluation.statistics import fitness, labeling
-from projects.endpoints import ProjectView
+from projects import jobs
+from projects.endpoints import JOB_STARTED, ProjectView, accepted
 from projects.models import Role
 
 _QUEUE = 100
@@ -76,8 +77,30 @@ class AccuracyView(ProjectView):
         return Response(AccuracyOut({"rule": fitness.RULE, "cards": found.cards, "people": found.people}).data)
 
 
+class JudgeChangesView(ProjectView):
+    """When the judges changed, and what that did to scores."""
+
+    @extend_schema(operation_id="judge_changes", responses=JudgeChangesOut)
+    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+        project = self.project()
+        found = {
+            "anchors": project.anchors.count(),
+            "lacking": len(anchors.lacking(project)),
+            "changes": anchors.changes(project),
+        }
+        return Response(JudgeChangesOut(found).data)
+
+    @extend_schema(operation_id="judge_anchors", request=None, responses={202: JOB_STARTED})
+    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+        """Have the judges in use score the fixed set."""
+        project = self.project(Role.MEMBER)
+        anchors.check(project)
+        return accepted(jobs.start("anchors", project, by=self.person))
+
+
 urlpatterns: list[URLPattern] = [
     path("projects/<slug:project_id>/labels", LabelsView.as_view(), name="api-labels"),
+    path("projects/<slug:project_id>/judges/changes", JudgeChangesView.as_view(), name="api-judge-changes"),
     path("projects/<slug:project_id>/judges/accuracy", AccuracyView.as_view(), name="api-judge-accuracy"),
     path(
         "evaluations/<slug:project_id>/<int:number>/label-queue", LabelQueueView.as_view(), name="api-label-queue"

@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agentopt.lib import judge_form
-from agentopt.lib.wording import interval, score
-from evaluation import accuracy, labels, replay
+from agentopt.lib.wording import interval, score, signed
+from evaluation import accuracy, anchors, labels, replay
 from evaluation.labels import Pair, Queue
 from evaluation.models import Evaluation, Replay, Verdict
 from evaluation.statistics import agreement, fitness, labeling
@@ -172,6 +172,20 @@ class AccuracyPage:
     no_people_kappa: str
     rule: str
     evaluation: Evaluation | None
+    changes: list["ChangeView"]
+    anchors: int
+    lacking: int  # scores of anchors that the judges in use have not given
+
+
+@dataclass(frozen=True)
+class ChangeView:
+    """A change of the judges in words."""
+
+    evaluation: Evaluation
+    was: str
+    now: str
+    text: str
+    tone: str
 
 
 def accuracy_page(project: Project) -> AccuracyPage:
@@ -186,7 +200,25 @@ def accuracy_page(project: Project) -> AccuracyPage:
         no_people_kappa=agreement.REASONS.get(kappa.why, ""),
         rule=fitness.RULE,
         evaluation=waiting,
+        changes=[_change(one) for one in anchors.changes(project)],
+        anchors=project.anchors.count(),
+        lacking=len(anchors.lacking(project)),
     )
+
+
+def _change(one: anchors.JudgeChange) -> ChangeView:
+    """What a change of judges does to the same answers: never the agent's doing."""
+    found, moved = one.shift, one.shift.shift
+    if moved is None:
+        text = "The same answers were not scored by both, so what the change does is not known."
+        return ChangeView(one.evaluation, one.was, one.now, text, "warn")
+    figure = f"{signed(moved.estimate)} {interval(moved)} on {found.n} answers that never changed"
+    texts = {
+        "same": (f"It scores alike: {figure}.", "ok"),
+        "moved": (f"The judge moved, not the agent: {figure}.", "bad"),
+        "unknown": (f"Whether it scores alike is not known: {figure}.", "warn"),
+    }
+    return ChangeView(one.evaluation, one.was, one.now, *texts[found.verdict])
 
 
 def _card(one: accuracy.JudgeCard) -> CardView:

@@ -21,7 +21,7 @@ class LabelOut(_Out):
     harmful = serializers.BooleanField(allow_null=True, help_text="acting on it could do harm; null: not asked")
     rater = serializers.CharField()
     blind = serializers.BooleanField(help_text="the rater did not see which model wrote it")
-    origin = serializers.ChoiceField(source="source", choices=HumanLabel.Source.choices)
+    via = serializers.ChoiceField(source="source", choices=HumanLabel.Source.choices)
     created_at = serializers.DateTimeField()
 
 
@@ -115,3 +115,26 @@ class AccuracyOut(_Out):
     rule = serializers.CharField()
     cards = AccuracyCardOut(many=True)
     people = PeopleOut()
+
+
+class JudgeChangeOut(_Out):
+    """A change of the judges, and what it does to the scores of answers that never changed."""
+
+    evaluation = serializers.IntegerField(source="evaluation.number", help_text="the first one with the new judges")
+    at = serializers.DateTimeField(source="evaluation.created_at")
+    kind = serializers.CharField(help_text="model, or wording: only the text of what they are asked")
+    judges_before = serializers.CharField(source="was")
+    judges_since = serializers.CharField(source="now")
+    scores = serializers.CharField(source="shift.verdict", help_text="same, moved or unknown")
+    n = serializers.IntegerField(source="shift.n")
+    mean_before = serializers.FloatField(source="shift.before", allow_null=True)
+    mean_since = serializers.FloatField(source="shift.after", allow_null=True)
+    shift = RangeOut(source="shift.shift", allow_null=True)
+
+
+class JudgeChangesOut(_Out):
+    """Changes of a project's judges, the newest first."""
+
+    anchors = serializers.IntegerField(help_text="answers of the fixed set")
+    lacking = serializers.IntegerField(help_text="scores that the judges in use have not given")
+    changes = JudgeChangeOut(many=True)

@@ -1,17 +1,18 @@
 """Pages of people's labels: one pair after the other, blind; and how far each judge agrees with them."""
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import reverse
 from django.utils.http import urlencode
-from django.views.decorators.http import require_GET, require_http_methods
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from agentopt.lib import htmx
 from agentopt.lib.errors import Conflict
-from evaluation import labels, pages, people_pages, selectors
+from evaluation import anchors, labels, pages, people_pages, selectors
 from evaluation.forms import LabelForm
 from evaluation.models import Evaluation, HumanLabel
-from projects import access
+from projects import access, jobs
 from projects.models import Role, User
 
 _MOST_PASSED = 500
@@ -87,3 +88,14 @@ def accuracy(request: HttpRequest, slug: str) -> HttpResponse:
         "may_work": access.may(request.user, project, Role.MEMBER),
     }
     return htmx.render(request, "evaluation/accuracy.html", context)
+
+
+@login_required
+@require_POST
+def judge_anchors(request: HttpRequest, slug: str) -> HttpResponse:
+    """Have the judges in use score the project's anchors."""
+    project = access.project_for(request.user, slug, Role.MEMBER)
+    anchors.check(project)
+    jobs.start("anchors", project, by=access.person(request.user))
+    messages.success(request, "The anchors are being judged. Reload this page in a minute.")
+    return htmx.redirect(request, "evaluation:accuracy", slug)

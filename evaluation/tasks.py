@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from agentopt.lib.errors import BudgetExceeded
+from evaluation import anchors
 from evaluation.models import Evaluation
 from ingestion.gateway import open_gateway
 from projects import jobs
@@ -32,11 +33,21 @@ def run_evaluation(job: Job, beat: jobs.Beat) -> bool:
     if not still:
         return False
     if evaluation.state == Evaluation.State.DONE:
+        if anchors.keep(evaluation):  # a judge is new: what that does to scores must not be read as the agent's doing
+            jobs.start("anchors", job.project)
         beat(result={"evaluation": evaluation.number, "code": evaluation.reason})
         return True
     if evaluation.state == Evaluation.State.AT_CAP:
         raise BudgetExceeded(f"{evaluation.message} Raise the cap to go on: what was paid is kept.")
     raise jobs.Cancelled
+
+
+@jobs.slice_of("anchors")
+def judge_anchors(job: Job, beat: jobs.Beat) -> bool:
+    """Have the judges in use score the project's anchors."""
+    gateway = open_gateway(job.project.connection)
+    deadline = time.monotonic() + _slice_s()
+    return anchors.rejudge(job.project, gateway=gateway, now=timezone.now, deadline=deadline, beat=beat)
 
 
 def mark_ended(job: Job) -> None:

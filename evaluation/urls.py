@@ -21,6 +21,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_PROJECT}/<int:number>/activity/", views.activity, name="activity"),
     path(f"{_PROJECT}/<int:number>/label/", people_views.label, name="label"),
     path("p/<slug:slug>/judges/accuracy/", people_views.accuracy, name="accuracy"),
+    path("p/<slug:slug>/judges/anchors/", people_views.judge_anchors, name="judge-anchors"),
     path(f"{_PROJECT}/<int:number>/judges/", judge_views.panel, name="panel"),
     path("p/<slug:slug>/settings/judges/", judge_views.settings, name="judges"),
     path("p/<slug:slug>/judges/", judge_views.listing, name="judge-library"),

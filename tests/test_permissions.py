@@ -106,6 +106,8 @@ GET    api-judge-versions    project,0   in       in       in       hidden   sig
 PUT    api-judge-rule        project,0   in       refused  refused  hidden   sign-in  refused
 POST   api-judge-retire      project,0   in       refused  refused  hidden   sign-in  refused
 GET    api-evaluation-panel  project,0   in       in       in       hidden   sign-in  in
+GET    api-judge-changes     project     in       in       in       hidden   sign-in  in
+POST   api-judge-changes     project     in       in       refused  hidden   sign-in  in
 GET    api-judges            project     in       in       in       hidden   sign-in  in
 PUT    api-judges            project     in       refused  refused  hidden   sign-in  refused
 
@@ -212,6 +214,7 @@ GET    evaluation:coverage   project,0   in       in       in       hidden   sig
 GET    evaluation:label      project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:label      project,0   in       in       refused  hidden   sign-in  sign-in
 GET    evaluation:accuracy   project     in       in       in       hidden   sign-in  sign-in
+POST   evaluation:judge-anchors project  in       in       refused  hidden   sign-in  sign-in
 GET    evaluation:activity   project,0   in       in       in       hidden   sign-in  sign-in
 POST   evaluation:retry      project,0   in       in       refused  hidden   sign-in  sign-in
 POST   evaluation:pause      project,0   in       in       refused  hidden   sign-in  sign-in

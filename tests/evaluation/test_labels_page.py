@@ -163,8 +163,8 @@ def test_a_program_sends_labels_of_a_named_person_and_reads_them_back(
 
     assert stored.status_code == 201
     (one,) = client.get(address).json()["items"]
-    assert {name: one[name] for name in (*said, "rater", "origin", "blind", "harmful")} == {
-        **said, "rater": "ann", "origin": "api", "blind": False, "harmful": None,
+    assert {name: one[name] for name in (*said, "rater", "via", "blind", "harmful")} == {
+        **said, "rater": "ann", "via": "api", "blind": False, "harmful": None,
     }  # fmt: skip
 
 
