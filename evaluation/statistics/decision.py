@@ -41,6 +41,12 @@ class _Run:
         self.priors = priors_of(self.policy, self.candidates)  # of column c at c − 1
         self.alphas = [level_of(self.policy.threshold, prior) for prior in self.priors]
 
+    @property
+    def futility(self) -> float:
+        """Chance to pass below which a candidate under test is dropped."""
+        rules = self.policy
+        return rules.futility if self.ranking is None else min(rules.futility, rules.futility_ranked)
+
     def finish(self, code: str, *, leader: int, confidence: float, ev: Evidence) -> Outcome:
         """Return the outcome with a finding for every candidate, tried or not."""
         prompts = self.start + self.furthest
@@ -212,7 +218,7 @@ def _try(run: _Run, test: _Test) -> Generator[Wanted, Samples, _Trial]:
         passed = test.passes(max(test.shown))
         if passed and fit and scored and enough and bool((ev.distance > 0).all()):
             return _end(run, test, ev=ev, code="all_conditions_shown", state="recommended")
-        hopeless = look.chance is not None and look.chance < rules.futility
+        hopeless = look.chance is not None and look.chance < run.futility
         # Too many are unscored, even if all others will be scored.
         unscorable = bool(ev.missing[0] * n > rules.unscored * test.span)
         if hopeless or unscorable or n == test.span:

@@ -69,7 +69,9 @@ class Policy:
     finalists: int = 3
     least_prompts: int = 30
     least_units: int = 20
-    futility: float = 0.10
+    futility: float = 0.10  # drop a candidate whose chance to pass by the end is lower
+    # The same of one of several, if lower: its share of the error is lost with it, and its few answers are cheap.
+    futility_ranked: float = 0.05
     judge_sd: float = 0.015  # see judge_sd_of
     unfit: tuple[int, ...] = ()  # judges, numbered as in scores_by_judge, whose accuracy card says unfit
     share: float = 1.0  # of the error budget that this run may spend, where several runs share one
@@ -88,6 +90,8 @@ class Policy:
     def from_json(cls, stored: Mapping[str, Any]) -> "Policy":
         """Return the policy that `to_json` gave; absent keys take their defaults.
 
+        One that was stored before candidates among several had a futility of their own decides as it did then.
+
         Raises:
             ValueError: naming a key that is unknown, or the field whose value has the wrong form or makes no sense.
         """
@@ -95,6 +99,8 @@ class Policy:
         if unknown:
             raise ValueError(f"policy: unknown {', '.join(unknown)}")
         given = {name: _frozen(value) for name, value in stored.items()}
+        if "futility" in given:
+            given.setdefault("futility_ranked", given["futility"])
         for name, value in given.items():
             _validate_alone(cls(), name, value)
         return cls(**given)
@@ -121,6 +127,7 @@ _RANGES: tuple[tuple[str, float, float], ...] = (  # field, least, most; both al
     ("min_gain", -1e6, 1e6),
     ("rho", 0.1, 20.0),
     ("futility", 0.0, 1.0),
+    ("futility_ranked", 0.0, 1.0),
     ("judge_sd", 0.0, 1.0),
     ("share", 1e-3, 1.0),
     ("disagreement", 0.0, 1.0),

@@ -202,6 +202,23 @@ def test_a_hopeless_candidate_is_dropped_before_the_limit() -> None:
     assert outcome.prompts < 300
 
 
+def test_one_of_several_is_given_up_later_than_one_alone() -> None:
+    for seed in range(12):
+        samples = answers(seed, [EQUAL, PAST_THE_MARGIN])
+        patient, strict = decide(samples), decide(samples, Policy(futility_ranked=0.1))
+
+        assert patient.candidate_answers >= strict.candidate_answers
+        ends = [look.chance for look in strict.looks if not look.ranking and look.chance is not None]
+        assert all(0 <= chance <= 1 for chance in ends)
+        for finding in patient.findings:
+            if finding.state == "dropped":
+                assert finding.look is not None
+                assert finding.look.chance is not None
+                assert finding.look.chance < 0.05
+    lone = decide(answers(1, [BAD]), Policy(futility_ranked=0.0))
+    assert lone == decide(answers(1, [BAD]))
+
+
 def test_a_look_knows_estimates_means_and_counts() -> None:
     outcome = decide(answers(0, [GOOD]))
 

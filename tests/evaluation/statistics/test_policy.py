@@ -21,6 +21,13 @@ def test_absent_keys_take_their_defaults() -> None:
     assert Policy.from_json({"seed": 3}) == Policy(seed=3)
 
 
+def test_a_policy_stored_before_several_had_a_futility_of_their_own_decides_as_it_did() -> None:
+    stored = Policy().to_json() | {"futility": 0.1}
+    del stored["futility_ranked"]
+
+    assert Policy.from_json(stored).futility_ranked == 0.1
+
+
 def test_an_unknown_key_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match="unknown thresold"):
         Policy.from_json({"thresold": 0.7})
@@ -56,6 +63,7 @@ def test_a_value_of_the_wrong_form_is_refused_by_the_name_of_its_field(stored: d
         ("judge_sd", -0.1),
         ("seed", -1),
         ("seed", 0.5),
+        ("futility_ranked", 1.5),
         ("share", 0.0),
         ("share", 1.1),
         ("unfit", (-1,)),
