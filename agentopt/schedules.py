@@ -20,7 +20,7 @@ class JobKind:
 
 
 JOBS = {
-    "sync": JobKind("ingestion.tasks.pull_logs", "Log sync", then="rollups"),
+    "sync": JobKind("ingestion.tasks.pull_logs", "Log sync", then="rollups", ended="ingestion.tasks.tell_sync_failed"),
     "rollups": JobKind("ingestion.tasks.make_rollups", "Roll-ups"),
     "evaluation": JobKind(
         "evaluation.tasks.run_evaluation", "Evaluation", then="recommendation", ended="evaluation.tasks.mark_ended"
@@ -30,6 +30,8 @@ JOBS = {
     "retention": JobKind("ingestion.tasks.remove_bodies", "Removal of bodies"),
     "digest": JobKind("projects.tasks.make_digest", "Daily letter"),
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
+    "scheduled_evaluation": JobKind("recommendations.tasks.start_scheduled", "Scheduled evaluation"),
+    "judging": JobKind("recommendations.tasks.judge_production", "Judging of production samples"),
     "expiry": JobKind("recommendations.tasks.expire_recommendations", "Expiry of recommendations"),
     "follow_up": JobKind("recommendations.tasks.follow_recommendations", "Follow-up"),
     "drift": JobKind("recommendations.tasks.check_drift", "Drift check"),
@@ -60,6 +62,21 @@ SCHEDULES = {
     "rollups": Schedule(
         "rollups", "Roll-ups", "makes figures anew whose calls changed", cron="37 * * * *",
         why_not="ingestion.recurring.why_no_rollups",
+    ),
+    "evaluation": Schedule(
+        "scheduled_evaluation", "Evaluation", "starts one where something changed and the month has money for it",
+        setting="EVALUATION_SCHEDULE_CRON",
+    ),
+    "judging": Schedule(
+        "judging", "Judging of production", "has judges look at samples, within their own rate and cap",
+        cron="20 * * * *", why_not="recommendations.production.why_not",
+    ),
+    "drift": Schedule("drift", "Drift", "holds new calls against their reference", cron="25 * * * *"),
+    "expiry": Schedule(
+        "expiry", "Expiry", "marks recommendations that no longer stand", cron="15 4 * * *",
+    ),
+    "follow_up": Schedule(
+        "follow_up", "Follow-up", "holds what switches gave against what was promised", cron="45 4 * * *",
     ),
     "retention": Schedule(
         "retention", "Retention", "removes bodies that are too old, and files that nobody needs", cron="30 1 * * *"

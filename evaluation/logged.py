@@ -19,12 +19,12 @@ def store(baseline: Candidate, samples: Sequence[Sample]) -> None:
         records = LogRecord.objects.in_bulk(wanted)
         responses = dict(LogBody.objects.filter(record__in=wanted).values_list("record_id", "response"))
         Replay.objects.bulk_create(
-            _replay(sample, baseline, records[sample.record_id], responses.get(sample.record_id, ""), hash_key=hash_key)
+            answered(sample, baseline, records[sample.record_id], responses.get(sample.record_id, ""), key=hash_key)
             for sample in part
         )
 
 
-def _replay(sample: Sample, baseline: Candidate, record: LogRecord, response: str, *, hash_key: str) -> Replay:
+def answered(sample: Sample, baseline: Candidate | None, record: LogRecord, response: str, *, key: str) -> Replay:
     """What the model in production did, by the rules that hold for candidates: failed and empty count as failed."""
     answer = bodies.answer_of(response)
     reason = "" if answer.given else "empty"
@@ -40,7 +40,7 @@ def _replay(sample: Sample, baseline: Candidate, record: LogRecord, response: st
         reason=reason,
         answer=text,
         tool_calls=list(answer.tool_calls),
-        answer_hash=keyed_hash(hash_key, text) if text else "",
+        answer_hash=keyed_hash(key, text) if text else "",
         finish_reason=record.finish_reason,
         refused=record.refused,
         input_tokens=record.input_tokens,

@@ -347,6 +347,7 @@ class Charge(models.Model):
         REPLAYS = "replays"
         VERDICTS = "verdicts"
         RANKING = "ranking", "ranking by a model"
+        PRODUCTION = "production", "judging of production samples"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="charges")
     evaluation = models.ForeignKey(Evaluation, on_delete=models.SET_NULL, null=True, related_name="charges")

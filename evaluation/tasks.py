@@ -10,7 +10,7 @@ from agentopt.lib.errors import BudgetExceeded
 from evaluation import anchors
 from evaluation.models import Evaluation
 from ingestion.gateway import open_gateway
-from projects import jobs
+from projects import jobs, notifications
 from projects.models import Job
 
 log = structlog.get_logger(__name__)
@@ -56,6 +56,21 @@ def mark_ended(job: Job) -> None:
     going = [Evaluation.State.QUEUED, Evaluation.State.RUNNING]
     running = job.project.evaluations.filter(pk=job.subject_id or 0, state__in=going)
     running.update(state=state, reason=job.error_code, message=job.error[:300], ended_at=timezone.now())
+    if job.state == Job.State.FAILED:
+        _tell_stopped(job)
+
+
+def _tell_stopped(job: Job) -> None:
+    """Send notice that an evaluation stands still and waits for a person; once for each time it was started."""
+    stopped = job.project.evaluations.filter(pk=job.subject_id or 0).first()
+    if stopped is None:
+        return
+    told = {
+        # the code and not the message: that may quote what a gateway answered
+        "sentence": f"Evaluation {stopped.number} stopped: {(stopped.reason or job.error_code).replace('_', ' ')}.",
+        "path": stopped.get_absolute_url(), "number": stopped.number, "state": stopped.state, "code": job.error_code,
+    }  # fmt: skip
+    notifications.send(job.project, "evaluation_stopped", told, key=f"{job.pk} {job.slices}")
 
 
 def _slice_s() -> float:

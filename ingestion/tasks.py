@@ -9,7 +9,7 @@ from django.utils.dateparse import parse_datetime
 
 from ingestion import downloads, retention, rollups, sync, usecases
 from ingestion.gateway import open_gateway
-from projects import jobs
+from projects import jobs, notifications
 from projects.models import Job
 
 SLICE_S = 40.0  # below a minute even when the last step waits for the gateway
@@ -34,6 +34,18 @@ def pull_logs(job: Job, beat: jobs.Beat) -> bool:
     if result.finished:
         usecases.start_if_due(job.project)
     return result.finished
+
+
+def tell_sync_failed(job: Job) -> None:
+    """Send notice that a pull of logs failed; of each kind of failure once a day, however often it is tried."""
+    if job.state == Job.State.FAILED:
+        now = timezone.now()
+        told = {
+            # the code and not the message: that may quote what a gateway answered
+            "sentence": f"The log sync failed: {job.error_code.replace('_', ' ')}.",
+            "path": f"/p/{job.project.slug}/logs/", "code": job.error_code,
+        }  # fmt: skip
+        notifications.send(job.project, "sync_failed", told, key=f"{now:%F} {job.error_code}", now=now)
 
 
 @jobs.slice_of("rollups")
