@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from django.db import transaction
 
 from agentopt.lib.errors import Conflict, Invalid
-from projects import audit
+from projects import audit, notifications
 from projects.models import Project, User
+from recommendations.drift import sentences
 from recommendations.drift.models import Alert, AlertTransition, DriftRule, DriftSeries
 from recommendations.drift.series import METRICS
 
@@ -49,9 +50,26 @@ def write(project: Project, plan: "Plan", *, until: datetime, now: datetime) -> 
                 alarm_at=until, found_at=now, figures={"n": event.n, "took_over": event.took_over},
             )  # fmt: skip
             made.append(row)
+    for alert in made:
+        _tell(alert, "alert", now=now)
     for alert in plan.settled:
         _move(alert, State.RESOLVED, by=None, note=BACK, now=now)
+        _tell(alert, "alert_resolved", now=now)
     return made
+
+
+def _tell(alert: Alert, kind: str, *, now: datetime) -> None:
+    """Put a notice on its way, in the transaction of the alert; names of use cases stay inside."""
+    more: dict[str, object] = {}
+    if kind == "alert":
+        direction = "" if alert.rise is None else "up" if alert.rise else "down"
+        more = {"direction": direction or None, "since": alert.began_at}
+    notifications.send(
+        alert.project, kind,
+        {"sentence": sentences.for_notice(alert, kind), "path": alert.get_absolute_url(), "number": alert.pk,
+         "metric": alert.metric or alert.kind, **more},
+        key=f"{kind}-{alert.pk}", now=now,
+    )  # fmt: skip
 
 
 def _make(project: Project, draft: "Draft", *, now: datetime) -> Alert:

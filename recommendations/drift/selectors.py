@@ -215,7 +215,7 @@ def levels(alert: Alert) -> list[tuple[datetime, float | None]]:
     from recommendations.drift import values
 
     since = (alert.began_at - BEFORE).astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    found = monitor.stored(alert.project, since, alert.alarm_at + AFTER)
+    found = _conversations(alert, since, alert.alarm_at + AFTER)
     if not len(found) or (alert.metric == "mix" and not alert.part.isdigit()):
         return []
     scope = values.Scope(alert.rule.scope, alert.rule.scope_value) if alert.rule else values.Scope()
@@ -227,6 +227,16 @@ def levels(alert: Alert) -> list[tuple[datetime, float | None]]:
         (datetime.fromtimestamp(int(one) * 86400, UTC), values.level(told.x[day == one], alert.view))
         for one in range(int(day.min()), int(day.max()) + 1)
     ]
+
+
+def _conversations(alert: Alert, since: datetime, until: datetime) -> Any:
+    """Stored conversations, or for judged quality the judged calls."""
+    if alert.metric != "quality":
+        return monitor.stored(alert.project, since, until)
+    from recommendations.drift import columns, quality
+
+    judged = quality.scored(alert.project)
+    return columns.empty() if judged is None else judged.everything.between(since.timestamp(), until.timestamp())
 
 
 # ------------------------------------------------------------------------------------------------ rules

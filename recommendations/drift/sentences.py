@@ -32,6 +32,15 @@ def headline(alert: Alert) -> str:
     return f"{name}{f' ({view})' if view else ''}{of} {verb} from {before} to {after}"
 
 
+def for_notice(alert: Alert, kind: str) -> str:
+    """What leaves the instance: without the names of use cases, which are made of words of prompts."""
+    of_use_case = bool(alert.part) or (alert.rule is not None and alert.rule.scope == "use_case")
+    text = headline(alert)
+    if of_use_case and alert.subject:
+        text = text.replace(f" of “{alert.subject}”", " of a use case")
+    return f"{text}." if kind == "alert" else f"Over: {text}."
+
+
 def size(alert: Alert) -> str:
     """How much, with its interval: +31 % (+22 % to +40 %), or points."""
     figures = alert.figures

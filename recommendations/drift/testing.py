@@ -9,7 +9,7 @@ import numpy as np
 
 from agentopt.lib.windows import Window
 from projects.models import Project
-from recommendations.drift import columns, describing, detectors, events, monitor, references, rules, values
+from recommendations.drift import columns, describing, detectors, events, monitor, quality, references, rules, values
 from recommendations.drift.columns import Observations
 from recommendations.drift.detectors import Alarm, State
 from recommendations.drift.events import Event
@@ -65,6 +65,52 @@ class Recall:
         return self._known[key]
 
 
+class Judged:
+    """Judged calls, read only where a rule asks for them."""
+
+    def __init__(self, project: Project, window: Window) -> None:
+        self.project, self.window = project, window
+
+    def since(self, taken: int) -> quality.Scored | None:
+        """All judged calls, and those that are new."""
+        return quality.scored(self.project, taken=taken, until=self.window.until)
+
+    def all(self) -> Recall:
+        """All judged calls, to be read by the time of the call."""
+        found = self.since(0)
+        return _Scored(self.project, self.window, columns.empty() if found is None else found.everything)
+
+
+class _Scored(Recall):
+    """Judged calls: all of them are there, whatever window they belong to."""
+
+    def __init__(
+        self, project: Project, window: Window, everything: Observations, fresh: Observations | None = None
+    ) -> None:
+        super().__init__(project, window, everything if fresh is None else fresh)
+        self._everything = everything
+
+    def between(self, since: datetime, until: datetime) -> Observations:
+        """The judged calls of [since, until)."""
+        return self._everything.between(since.timestamp(), until.timestamp())
+
+
+def _test_quality(row: DriftSeries, policy: Policy, judged: Judged, *, plan: Plan) -> dict[str, Any]:
+    """Test the verdicts that arrived; another version of a rubric starts a new reference."""
+    taken, versions = row.state.get("taken", 0), row.state.get("versions", [])
+    found = judged.since(taken)
+    if found is None:
+        row.trouble = "no judged samples yet"
+        said = {"rule": row.rule_id, "metric": row.rule.metric, "view": row.view, "part": row.part}
+        return {**said, "n": 0, "state": row.trouble}
+    if found.versions != versions:
+        forget(row, learn_from=found.first_at, days=row.rule.reference_days)
+    source = _Scored(judged.project, judged.window, found.everything, found.fresh)
+    told = _test(row, policy, source, plan=plan, first=found.first_at)
+    row.state = {**row.state, "taken": found.newest, "versions": found.versions}
+    return told
+
+
 def policy_of(rule: DriftRule, *, false_alarms: float, series: int) -> Policy:
     """What a rule asks of the detector."""
     common = {"false_alarms": false_alarms, "series": series, "horizon": float(HORIZON[DriftRule.Kind(rule.reference)])}
@@ -89,7 +135,7 @@ def examine(
     """Test a window; nothing is written."""
     seen, new = events.notice(watch.seen, found, since=watch.since or window.since)
     plan = Plan(seen, events=new)
-    recall = Recall(project, window, found)
+    recall, judged = Recall(project, window, found), Judged(project, window)
     live = list(Alert.objects.filter(project=project, kind=Alert.Kind.SHIFT, state__in=LIVE).select_related("rule"))
     n = rules.n_series(list(wanted))
     for rule in wanted:
@@ -97,9 +143,13 @@ def examine(
         for row in _rows(rule, recall, watch):
             busy = any(one.rule_id == rule.pk and one.part == row.part for one in live)
             _renew(row, rule, plan.events, window, busy=busy)
-            plan.findings.append(_test(row, policy, recall, plan=plan, first=watch.since or window.since))
+            if rule.metric == "quality":
+                told = _test_quality(row, policy, judged, plan=plan)
+            else:
+                told = _test(row, policy, recall, plan=plan, first=watch.since or window.since)
+            plan.findings.append(told)
             plan.series.append(row)
-    plan.settled = [one for one in live if _is_settled(one, plan, recall)]
+    plan.settled = [one for one in live if _is_settled(one, plan, judged.all() if one.metric == "quality" else recall)]
     return plan
 
 
@@ -107,8 +157,6 @@ def _rows(rule: DriftRule, recall: Recall, watch: DriftWatch) -> list[DriftSerie
     """The series of a rule, made where they are missing; those of the mix once there is a reference."""
     rows = list(rule.series.all())
     metric = METRICS[rule.metric]
-    if rule.metric == "quality":
-        return []
     if rule.metric != "mix":
         had = {row.view for row in rows}
         rows += [
