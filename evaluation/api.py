@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
-from evaluation import case_api, judge_api, people_api, selectors, services, standing
+from evaluation import case_api, judge_api, noise, people_api, selectors, services, standing, studies
 from evaluation.models import Evaluation
 from evaluation.serializers import (
     EvaluationDetailOut,
@@ -27,7 +27,8 @@ from projects.endpoints import JOB_STARTED, ApiView, ProjectView
 from projects.models import Job, Project, Role
 
 _STARTED = inline_serializer(
-    "EvaluationStarted", {"evaluation": EvaluationOut(), "job": JOB_STARTED.fields["job"]}
+    "EvaluationStarted",
+    {"evaluation": EvaluationOut(), "job": JOB_STARTED.fields["job"], "study": EvaluationOut(many=True)},
 )  # fmt: skip
 
 
@@ -42,10 +43,17 @@ def _row(evaluation: Evaluation, project: Project) -> Any:
     return EvaluationOut(selectors.rows_of([evaluation])[0], context={"project": project}).data
 
 
+def _noise(floor: noise.Floor | None) -> dict[str, Any] | None:
+    if floor is None:
+        return None
+    return {"evaluation": floor.number, "prompts": floor.prompts, "metrics": list(floor.metrics.values())}
+
+
 def _started(evaluation: Evaluation, job: Job, project: Project) -> Response:
     link = {"id": job.pk, "url": reverse("api-job", args=[job.pk])}
     evaluation.refresh_from_db()
-    return Response({"evaluation": _row(evaluation, project), "job": link}, status=202)
+    parts = EvaluationOut([part.row for part in studies.parts(evaluation)], many=True, context={"project": project})
+    return Response({"evaluation": _row(evaluation, project), "job": link, "study": parts.data}, status=202)
 
 
 class EvaluationsView(ApiView):
@@ -55,6 +63,7 @@ class EvaluationsView(ApiView):
     def post(self, request: Request) -> Response:
         given = _read(EvaluationIn, request)
         project = access.project_for(request.user, given.pop("project"), Role.MEMBER)
+        by_use_case = given.pop("per_use_case")
         forecast_only, names = given.pop("forecast_only"), given.pop("candidates", None)
         wanted = services.EvaluationRequest(**given)
         if names is not None:
@@ -63,9 +72,12 @@ class EvaluationsView(ApiView):
         if forecast_only:
             planned = services.plan(project, wanted, gateway=gateway, now=timezone.now())
             return Response(PlanOut(planned.to_json()).data)
-        evaluation = services.open_evaluation(project, wanted, by=self.person, gateway=gateway, now=timezone.now())
-        job = services.start(evaluation, self.person)
-        return _started(evaluation, job, project)
+        how: dict[str, Any] = {"by": self.person, "gateway": gateway, "now": timezone.now()}
+        if by_use_case:
+            opened = studies.open_study(project, wanted, **how)
+        else:
+            opened = [services.open_evaluation(project, wanted, **how)]
+        return _started(opened[0], studies.start(opened, self.person)[0], project)
 
 
 class ProjectEvaluationsView(ProjectView):
@@ -92,7 +104,9 @@ class EvaluationView(ProjectView):
         project = self.project()
         evaluation = selectors.named(project, number)
         found = selectors.detail(evaluation)
-        whole = {**vars(found), **standing.summary(evaluation, found, now=timezone.now())}
+        parts, floor = studies.parts(evaluation), noise.floor(evaluation)
+        beside = {"study": [part.row for part in parts], "mixed": studies.sentence(parts), "noise_floor": _noise(floor)}
+        whole = {**vars(found), **beside, **standing.summary(evaluation, found, now=timezone.now())}
         return Response(EvaluationDetailOut(whole, context={"project": project}).data)
 
 

@@ -72,6 +72,15 @@ class EvaluationForm(forms.Form):
         help_text="Answers of each model to one prompt of five: above 1 they show how stable it is.",
     )  # fmt: skip
 
+    per_use_case = forms.BooleanField(
+        required=False, label="Decide per use case",
+        help_text="A verdict for each use case that is large enough, under one error budget and one cap: each is "
+        "harder to show, and the outcome may be mixed.",
+    )  # fmt: skip
+    noise = forms.BooleanField(
+        required=False, label="Measure the noise floor instead",
+        help_text="The model in production against itself: how far fresh answers differ from logged ones by chance.",
+    )  # fmt: skip
     allow_same_family = forms.BooleanField(
         required=False, label="Allow a judge of the same family as a model it judges",
         help_text="Judges favor their own kind. The evaluation carries the mark.",
@@ -94,6 +103,7 @@ class EvaluationForm(forms.Form):
             baseline_answers=given.get("baseline_answers") or None,
             repetitions=given.get("repetitions") or 1,
             allow_same_family=bool(given.get("allow_same_family")),
+            noise=bool(given.get("noise")),
         )
 
 

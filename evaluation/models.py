@@ -21,8 +21,17 @@ class Evaluation(models.Model):
         CANCELLED = "cancelled"
         FAILED = "failed"
 
+    class Kind(models.TextChoices):
+        CANDIDATES = "candidates", "candidates against the model in production"
+        NOISE = "noise", "the model in production against itself"
+
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="evaluations")
     number = models.PositiveIntegerField()
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.CANDIDATES)
+    use_case = models.CharField(max_length=128, blank=True, default="", help_text="it draws from this one only")
+    study = models.PositiveIntegerField(
+        null=True, help_text="number of the first of those that decide use case by use case under one error budget"
+    )
     goal = models.ForeignKey(Goal, on_delete=models.PROTECT, related_name="+")
     state = models.CharField(max_length=10, choices=State, default=State.QUEUED)
     seed = models.PositiveIntegerField()
@@ -84,7 +93,8 @@ class Candidate(models.Model):
 
     class Meta:
         constraints = [
-            UniqueConstraint(fields=["evaluation", "offer"], name="candidate_once"),
+            # the model in production may stand against itself
+            UniqueConstraint(fields=["evaluation", "offer"], condition=~Q(position=0), name="candidate_once"),
             UniqueConstraint(fields=["evaluation", "position"], name="candidate_position_once"),
         ]
 

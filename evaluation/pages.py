@@ -10,8 +10,9 @@ from django.utils import timezone
 from agentopt.lib import charts
 from agentopt.lib.money import NANO
 from agentopt.lib.wording import DASH, count, dollars, interval, percent, score, signed
-from evaluation import changes, conditions, grounds, plots, selectors, standing, tabs
+from evaluation import changes, conditions, grounds, noise, plots, selectors, standing, studies, tabs
 from evaluation.models import Candidate, Evaluation, Look
+from evaluation.noise import Floor
 from evaluation.selectors import Arm, Detail
 from projects.models import Job, Project, User
 
@@ -89,6 +90,8 @@ def _jobs(project: Project, ids: Sequence[int]) -> dict[int, Job]:
 def result(row: selectors.Row) -> str:
     """What came out, in words; empty while it runs."""
     if row.state == State.DONE:
+        if row.kind == Evaluation.Kind.NOISE:
+            return f"{row.baseline} against itself: the noise floor"
         if row.recommended:
             return f"{row.recommended} can take over"
         return f"Keep {row.baseline}: {RESULTS.get(row.reason, row.reason.replace('_', ' '))}"
@@ -149,6 +152,8 @@ class Measure:
     difference: str
     interval: str
     prompts: int
+    noise: str  # the same of the model in production against itself; empty: not measured
+    noise_interval: str
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,9 @@ class Sight:
     looks: charts.Chart | None
     conditions: conditions.Table | None  # of the leader, or of the candidate being tried
     measures: list[Measure]
+    noise: Floor | None
+    study: list[studies.Part]
+    mixed: str  # the outcome of the whole study
     use_cases: list[UseCase]
     changes: list[changes.Said]
     stopping: Stopping | None  # once there is a result
@@ -230,6 +238,7 @@ def sight(evaluation: Evaluation) -> Sight:
     looks = list(evaluation.looks.order_by("-ranking", "prompts"))
     is_active = evaluation.state in ACTIVE
     shown = standing.shown(found, looks)
+    floor, parts = noise.floor(evaluation), studies.parts(evaluation)
     return Sight(
         evaluation=evaluation,
         found=found,
@@ -247,7 +256,10 @@ def sight(evaluation: Evaluation) -> Sight:
         n_looks=len(looks),
         looks=plots.looks(shown, chart_id="looks") if shown else None,
         conditions=conditions.table(shown) if shown else None,
-        measures=_measures(found),
+        measures=_measures(found, floor),
+        noise=floor,
+        study=parts,
+        mixed=studies.sentence(parts),
         use_cases=_use_cases(found),
         changes=_changes(found),
         stopping=_stopping(found),
@@ -259,6 +271,8 @@ def sight(evaluation: Evaluation) -> Sight:
 def question(found: Detail, agent: str) -> str:
     """The headline: the question while it is open, the answer when it is there."""
     row = found.row
+    if row.kind == Evaluation.Kind.NOISE:
+        return f"How far does {row.baseline} differ from itself?"
     if row.state == State.DONE and row.recommended:
         return f"{row.recommended} can take over from {row.baseline}"
     if row.state == State.DONE:
@@ -424,22 +438,29 @@ def _stopping(found: Detail) -> Stopping | None:
 
 
 # ------------------------------------------------------------------------------------------------ measures
-def _measures(found: Detail) -> list[Measure]:
+def _measures(found: Detail, floor: Floor | None) -> list[Measure]:
     """Every metric of the leader against the baseline."""
     leader = (found.outcome or {}).get("leader")
     arm = next((arm for arm in found.arms if arm.id == leader), None)
     known = [metric for metric in (arm.metrics if arm else []) if metric.estimate is not None]
-    return [_measure(metric) for metric in known if not metric.use_case]
+    own = floor.metrics if floor else {}
+    return [_measure(metric, own.get(metric.metric)) for metric in known if not metric.use_case]
 
 
-def _measure(metric: selectors.Metric) -> Measure:
+def _measure(metric: selectors.Metric, floor: selectors.Metric | None) -> Measure:
     say, is_share_saved = _SAID.get(metric.metric, (score, False))
     name = metric.metric.removeprefix("level ")
-    if is_share_saved:
-        difference, ends = f"saves {percent(metric.estimate, 0)}", interval(metric, "percent:0")
-    else:
-        difference, ends = signed(metric.estimate), interval(metric)
-    return Measure(name, say(metric.baseline), say(metric.value), difference, ends, metric.prompts)
+    return Measure(
+        name, say(metric.baseline), say(metric.value), *_difference(metric, is_share=is_share_saved), metric.prompts,
+        *(("", "") if floor is None else _difference(floor, is_share=is_share_saved)),
+    )  # fmt: skip
+
+
+def _difference(metric: selectors.Metric, *, is_share: bool) -> tuple[str, str]:
+    """The difference and its interval; of cost and latency the share saved."""
+    if is_share:
+        return f"saves {percent(metric.estimate, 0)}", interval(metric, "percent:0")
+    return signed(metric.estimate), interval(metric)
 
 
 def _per_1000(usd: float | None) -> str:

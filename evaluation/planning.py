@@ -33,6 +33,7 @@ KEPT = 8
 SEED = 7
 PROMPTS_PER_SAMPLE_SIZE = 3  # s plans at most 3·s prompts per candidate: docs/algorithms/sampling.md
 LONGEST = 30_000
+NOISE_PROMPTS = 50  # of the model in production against itself
 MOST_CALLS = 100_000_000
 LOW_COVERAGE = 0.2  # share of calls left out from which on the result carries a warning
 
@@ -115,7 +116,9 @@ def plan(
     _refuse_hashed(project)
     effective = projects.effective(project)
     limit = _limit(request, effective)
-    found = population.read(project, model=request.baseline, records=request.records, wanted=limit, now=now)
+    found = population.read(
+        project, model=request.baseline, records=request.records, wanted=limit, now=now, use_case=request.use_case
+    )
     past = experience.read(project)
     known = offers.read(project, today=now.date(), listed=offers.learn(project, gateway), seen=past.models)
     baseline = offers.baseline(known, found)
@@ -131,31 +134,36 @@ def plan(
         judge_families=() if request.allow_same_family or request.candidates else panel.families,
         limit=max(KEPT, len(request.candidates or ())), traffic=traffic,
     )  # fmt: skip
-    told = _told(goal, profile, traffic, baseline=baseline, choices=(choices := choose()))
-    view = opinions.of(project, told, by=opinions.Asker(gateway, timezone.now, cap) if may_pay else None)
-    choices = choose(ranking=view) if isinstance(view, Ranking) else choices
+    choices, view = _itself(baseline, profile), None
+    if not request.noise:
+        told = _told(goal, profile, traffic, baseline=baseline, choices=(choices := choose()))
+        view = opinions.of(project, told, by=opinions.Asker(gateway, timezone.now, cap) if may_pay else None)
+        choices = choose(ranking=view) if isinstance(view, Ranking) else choices
     kept = [choice.offer for choice in choices if choice.kept]
     limit = min(limit, len(found.prompts))
     seed = SEED if request.seed is None else request.seed
     repeating = request.repeating(seed)
     cap_calls = settings.MAX_EVALUATION_CALLS if request.max_calls is None else request.max_calls
+    level = request.error_share * budget.error_level(effective.confidence_threshold, budget.PRIOR)
     return Plan(
         baseline=baseline, population=found, profile=profile, choices=tuple(choices), panel=panel,
         forecast=budget.forecast(
-            budget.Design(limit, budget.error_level(effective.confidence_threshold, budget.PRIOR)), profile, kept,
+            budget.Design(limit, level), profile, kept,
             baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls, repeating=repeating,
             concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s, experience=past,
         ),
-        goal=goal,
-        effective=effective,
-        limit=limit,
-        seed=seed, cap_nanousd=cap,
-        cap_calls=cap_calls,
+        goal=goal, effective=effective, limit=limit, seed=seed, cap_nanousd=cap, cap_calls=cap_calls,
         notes=_notes(goal, panel, request, found=found, arms=[baseline, *kept], view=view),
-        traffic=traffic, ranking=view,
-        refusal=_refusal(project, request, baseline, kept, panel=panel),
+        traffic=traffic, ranking=view, refusal=_refusal(project, request, baseline, kept, panel=panel),
         repeating=repeating,
     )  # fmt: skip
+
+
+def _itself(baseline: Offer, profile: UsageProfile) -> list[Choice]:
+    """The model in production as its own and only candidate."""
+    cost = selection.cost_per_call(baseline, profile)
+    note = Reason("noise", "It is the model in production, held against its own logged answers.")
+    return [Choice(baseline, kept=True, rank=1, reasons=(), notes=(note,), cost_per_call_nanousd=cost)]
 
 
 def _refuse_hashed(project: Project) -> None:
@@ -183,9 +191,8 @@ def _limit(request: EvaluationRequest, effective: Effective) -> int:
         wrong["max_cost_usd"] = "Expected US dollars from 0 to 1000000."
     if wrong:
         raise Invalid("The request does not make sense: " + " ".join(wrong.values()), fields=wrong)
-    if request.limit is not None:
-        return request.limit
-    return PROMPTS_PER_SAMPLE_SIZE * (request.sample or effective.replay_sample_size)
+    size = PROMPTS_PER_SAMPLE_SIZE * (request.sample or effective.replay_sample_size)
+    return request.limit or (NOISE_PROMPTS if request.noise else size)
 
 
 def _candidates(request: EvaluationRequest, known: Sequence[Offer], *, judges: frozenset[str]) -> list[Offer]:

@@ -21,6 +21,7 @@ def goal_policy(
     fruitless: Sequence[int],
     own_margins: Mapping[str, float] | None = None,
     seed: int = 7,
+    share: float = 1.0,
 ) -> Policy:
     """Map a goal and the settings in force to a Policy.
 
@@ -31,6 +32,7 @@ def goal_policy(
             not recommend it; each halves its prior odds, three times at most.
         own_margins: how much worse each guard of the project's own judges may get.
         seed: of the re-weightings.
+        share: of the error budget that this run may spend.
     """
     limits = {"latency_p95_s": LEAST_LATENCY_SHARE, "cost_per_call_usd": LEAST_COST_LEVEL}
     base = Policy()
@@ -53,4 +55,5 @@ def goal_policy(
         judge_sd=0.0 if exact else JUDGE_SD,
         disagreement=effective.judge_disagreement_threshold,
         seed=seed,
+        share=share,
     )

@@ -23,7 +23,13 @@ _COLUMNS = ("pk", "source_id", "trace_id", "metadata", "status", "refused", "cos
 
 
 def read(
-    project: Project, *, model: str | None, records: Sequence[int] | None, wanted: int, now: datetime
+    project: Project,
+    *,
+    model: str | None,
+    records: Sequence[int] | None,
+    wanted: int,
+    now: datetime,
+    use_case: str | None = None,
 ) -> Population:
     """Return the newest versions of the baseline's calls.
 
@@ -33,6 +39,7 @@ def read(
     Args:
         model: baseline as the logs call it; None: the one with most calls within those 30 days.
         records: ids that the population is narrowed to; the window is then the whole log.
+        use_case: name of the only one to draw from.
 
     Raises:
         Conflict: there are no logs. Invalid: none of this model.
@@ -51,10 +58,13 @@ def read(
         known = ", ".join(logs.order_by("model").values_list("model", flat=True).distinct()[:20])
         raise Invalid(f"No call of {name} is logged.", fields={"baseline": f"Expected one of: {known}."})
     if records is not None:
-        return _population(project, of_model, name=name, since=None, until=now, only=frozenset(records))
-    found = _population(project, of_model.filter(occurred_at__gte=recent), name=name, since=recent, until=now)
+        return _population(
+            project, of_model, name=name, since=None, until=now, only=frozenset(records), use_case=use_case
+        )
+    of_window = of_model.filter(occurred_at__gte=recent)
+    found = _population(project, of_window, name=name, since=recent, until=now, use_case=use_case)
     if len(found.prompts) < wanted and of_model.filter(occurred_at__lt=recent).exists():
-        return _population(project, of_model, name=name, since=None, until=now)
+        return _population(project, of_model, name=name, since=None, until=now, use_case=use_case)
     return found
 
 
@@ -95,6 +105,7 @@ def _population(
     since: datetime | None,
     until: datetime,
     only: frozenset[int] | None = None,
+    use_case: str | None = None,
 ) -> Population:
     logs = logs.annotate(gone=Exists(RemovedBody.objects.filter(record=OuterRef("pk"))))
     rows = [
@@ -102,8 +113,11 @@ def _population(
         for row in _rows(logs, only)
     ]
     is_sampled = len(rows) > MOST_CALLS
-    rows = rows[:MOST_CALLS]
     label = _labels(project)
+    rows = [
+        row for row in rows[:MOST_CALLS]
+        if use_case is None or label(row.assignment__use_case_id, row.metadata) == use_case
+    ]  # fmt: skip
     prompts = [
         Prompt(
             pk=row.pk,
@@ -116,11 +130,6 @@ def _population(
         for row in rows
         if not row.obstacle
     ]
-    spend = sum(row.cost_nanousd or 0 for row in rows)
-    calls = Counter(row.obstacle for row in rows if row.obstacle)
-    costs: Counter[str] = Counter()
-    for row in rows:
-        costs[row.obstacle] += row.cost_nanousd or 0
     latencies = [row.latency_us for row in rows if row.latency_us is not None]
     providers = Counter(row.provider for row in rows)
     return Population(
@@ -131,17 +140,27 @@ def _population(
         calls=len(rows),
         conversations=len({prompt.conversation for prompt in prompts}),
         prompts=tuple(sorted(prompts, key=lambda prompt: prompt.source_id)),
-        left_out=tuple(
-            LeftOut(
-                code,
-                LogRecord.Obstacle(code).label,
-                count,
-                costs[code] / spend if spend else None,
-                tuple(sorted(row.pk for row in rows if row.obstacle == code)[:EXAMPLES]),
-            )
-            for code, count in sorted(calls.items())
-        ),
+        left_out=_left_out(rows),
         mean_latency_s=sum(latencies) / len(latencies) / 1e6 if latencies else None,
         simulated=logs.filter(batch__simulated=True).exists(),
         sampled=is_sampled,
+    )
+
+
+def _left_out(rows: Sequence[Any]) -> tuple[LeftOut, ...]:
+    """Calls that cannot be replayed, by reason."""
+    spend = sum(row.cost_nanousd or 0 for row in rows)
+    calls = Counter(row.obstacle for row in rows if row.obstacle)
+    costs: Counter[str] = Counter()
+    for row in rows:
+        costs[row.obstacle] += row.cost_nanousd or 0
+    return tuple(
+        LeftOut(
+            code,
+            LogRecord.Obstacle(code).label,
+            count,
+            costs[code] / spend if spend else None,
+            tuple(sorted(row.pk for row in rows if row.obstacle == code)[:EXAMPLES]),
+        )
+        for code, count in sorted(calls.items())
     )

@@ -21,6 +21,9 @@ class Row:
 
     id: int
     number: int
+    kind: str
+    use_case: str
+    study: int | None
     state: str
     state_label: str
     reason: str
@@ -260,6 +263,9 @@ def _row(evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, can
     return Row(
         id=evaluation.pk,
         number=evaluation.number,
+        kind=evaluation.kind,
+        use_case=evaluation.use_case,
+        study=evaluation.study,
         state=evaluation.state,
         state_label=evaluation.get_state_display(),
         reason=evaluation.reason,
@@ -291,7 +297,7 @@ def _arms(evaluation: Evaluation) -> list[Arm]:
     by_candidate = {row["candidate"]: row for row in states.order_by()}
     metrics: dict[int, list[Metric]] = {}
     for row in evaluation.comparisons.order_by("use_case", "metric"):
-        metrics.setdefault(row.candidate_id, []).append(_metric(row))
+        metrics.setdefault(row.candidate_id, []).append(metric(row))
     looks: dict[int, list[Look]] = {}
     for look in evaluation.looks.order_by("-ranking", "prompts"):
         looks.setdefault(look.candidate_id, []).append(look)
@@ -330,7 +336,8 @@ def _arm(  # keyword-only would only repeat the names
     )
 
 
-def _metric(row: Comparison) -> Metric:
+def metric(row: Comparison) -> Metric:
+    """A stored comparison as a value."""
     return Metric(
         metric=row.metric,
         use_case=row.use_case,

@@ -46,6 +46,12 @@ class EvaluationIn(_Out):
     allow_same_family = serializers.BooleanField(
         required=False, help_text="a judge may be of the family of a model it judges; the evaluation carries the mark"
     )
+    noise = serializers.BooleanField(
+        required=False, help_text="the model in production against itself: how far answers differ by chance alone"
+    )
+    per_use_case = serializers.BooleanField(
+        default=False, help_text="an evaluation for each use case that is large enough, under one error budget and cap"
+    )
     forecast_only = serializers.BooleanField(default=False, help_text="say what it would take, and store nothing")
 
 
@@ -65,6 +71,11 @@ class EvaluationOut(_Out):
 
     id = serializers.IntegerField(source="number", help_text="number within the project, as the page shows it")
     url = serializers.SerializerMethodField()
+    kind = serializers.ChoiceField(choices=Evaluation.Kind.choices)
+    use_case = serializers.CharField(help_text="it draws from this one only; empty: from all")
+    study = serializers.IntegerField(
+        allow_null=True, help_text="first of the evaluations that decide use case by use case under one error budget"
+    )
     state = serializers.ChoiceField(choices=Evaluation.State.choices)
     reason = serializers.CharField(help_text="code of the outcome, or of why it stopped")
     message = serializers.CharField()
@@ -257,6 +268,14 @@ class InterimOut(_Out):
     text = serializers.CharField()
 
 
+class NoiseOut(_Out):
+    """The model in production against itself: its logged answers against fresh ones."""
+
+    evaluation = serializers.IntegerField(help_text="number of the evaluation that measured it")
+    prompts = serializers.IntegerField()
+    metrics = MetricOut(many=True)
+
+
 class EvaluationDetailOut(_Out):
     """All about one evaluation."""
 
@@ -275,6 +294,9 @@ class EvaluationDetailOut(_Out):
     failures = FailureOut(many=True)
     coverage = CoverageOut()
     forecast_against_actual = KeptOut(many=True)
+    study = EvaluationOut(many=True, help_text="decided use case by use case under one error budget; else empty")
+    mixed = serializers.CharField(help_text="the outcome of the whole study in one sentence")
+    noise_floor = NoiseOut(allow_null=True, help_text="null: it was never measured for this model in production")
     interim = InterimOut(allow_null=True, help_text="null: it runs, or it has a result")
     job = serializers.IntegerField(allow_null=True)
 

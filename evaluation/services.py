@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -54,26 +55,7 @@ def open_evaluation(
     drawn = [prompts[i] for i in order[: planned.limit]]
     with transaction.atomic():
         Project.objects.select_for_update(no_key=True).get(pk=project.pk)  # one at a time: the number
-        number = (project.evaluations.aggregate(last=Max("number"))["last"] or 0) + 1
-        evaluation = Evaluation.objects.create(
-            project=project,
-            number=number,
-            goal=planned.goal,
-            seed=planned.seed,
-            limit=planned.limit,
-            window_since=planned.population.since,
-            window_until=planned.population.until,
-            policy=_policy(project, planned, drawn, now=now),
-            population={**planned.population_json(), "drawn": _digest(planned, drawn)},
-            selection=planned.selection_json(),
-            forecast=planned.forecast.to_json(),
-            cap_nanousd=planned.cap_nanousd,
-            cap_calls=planned.cap_calls,
-            replay_baseline=planned.repeating.times_all,
-            conditions=_conditions(planned),
-            simulated=planned.population.simulated,
-            created_by=by,
-        )
+        evaluation = _create(project, planned, drawn, request=request, by=by, now=now)
         # what the ranking cost belongs to the evaluation it was made for, and counts under its cap
         mine = Charge.objects.filter(project=project, evaluation=None, kind=Charge.Kind.RANKING, at__gte=began)
         mine.update(evaluation=evaluation)
@@ -86,8 +68,43 @@ def open_evaluation(
             for i, p in enumerate(drawn)
         )
         logged.store(first, samples)
-        audit.record(project, by, "evaluation.open", f"evaluation {number}", after={"cap_nanousd": planned.cap_nanousd})
+        audit.record(project, by, "evaluation.open", f"evaluation {evaluation.number}",
+                     after={"cap_nanousd": planned.cap_nanousd})  # fmt: skip
     return evaluation
+
+
+def _create(
+    project: Project,
+    planned: Plan,
+    drawn: Sequence[Prompt],
+    *,
+    request: EvaluationRequest,
+    by: User | None,
+    now: datetime,
+) -> Evaluation:
+    """Store the row under the next number of the project, whose row is locked."""
+    number = (project.evaluations.aggregate(last=Max("number"))["last"] or 0) + 1
+    return Evaluation.objects.create(
+        project=project,
+        number=number,
+        kind=Evaluation.Kind.NOISE if request.noise else Evaluation.Kind.CANDIDATES,
+        use_case=request.use_case or "",
+        goal=planned.goal,
+        seed=planned.seed,
+        limit=planned.limit,
+        window_since=planned.population.since,
+        window_until=planned.population.until,
+        policy=_policy(project, planned, drawn, request=request, now=now),
+        population={**planned.population_json(), "drawn": _digest(planned, drawn)},
+        selection=planned.selection_json(),
+        forecast=planned.forecast.to_json(),
+        cap_nanousd=planned.cap_nanousd,
+        cap_calls=planned.cap_calls,
+        replay_baseline=planned.repeating.times_all,
+        conditions=_conditions(planned),
+        simulated=planned.population.simulated,
+        created_by=by,
+    )
 
 
 def _conditions(planned: Plan) -> dict[str, Any]:
@@ -112,15 +129,20 @@ def _conditions(planned: Plan) -> dict[str, Any]:
     }
 
 
-def _policy(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> dict[str, Any]:
+def _policy(
+    project: Project, planned: Plan, drawn: Sequence[Prompt], *, request: EvaluationRequest, now: datetime
+) -> dict[str, Any]:
     from evaluation import policy
     from evaluation.statistics.policy import validate
 
     found = policy.goal_policy(
         planned.goal.value(), planned.effective, measured=measured(planned.panel, planned.repeating),
         exact=planned.panel.is_exact, own_margins=planned.panel.own_margins(),
-        fruitless=_fruitless(project, planned, drawn, now=now),
+        fruitless=_fruitless(project, planned, drawn, use_case=request.use_case or "", now=now),
+        share=request.error_share,
     )  # fmt: skip
+    if request.noise:  # it is measured to its end, however little it promises
+        found = replace(found, futility=0.0)
     try:
         validate(found)
     except ValueError as error:
@@ -146,7 +168,7 @@ def _seated(judge: Judge) -> str:
     return said if judge.version is None else f"{said} {judge.version.text_hash} {judge.counts_as}"
 
 
-def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now: datetime) -> list[int]:
+def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, use_case: str, now: datetime) -> list[int]:
     """For each candidate: evaluations under this goal that lately looked at it and did not recommend it.
 
     The very same run again is no further try, since its result cannot differ: it counts as of its first time.
@@ -156,6 +178,7 @@ def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, now:
     rows = (
         Candidate.objects.filter(offer__in=[offer.pk for offer in planned.kept if offer.pk is not None])
         .filter(evaluation__project=project, evaluation__goal=planned.goal)
+        .filter(evaluation__use_case=use_case, evaluation__kind=Evaluation.Kind.CANDIDATES)
         .filter(evaluation__created_at__lt=first, evaluation__created_at__gte=first - REPEATS_WITHIN)
         .filter(looks__ranking=False)
         .exclude(state=Candidate.State.PASSED)
@@ -178,7 +201,7 @@ def _add_candidates(evaluation: Evaluation, planned: Plan) -> Candidate:
             reasons=[reason.to_json() for reason in (*choice.reasons, *choice.notes)],
         )
         for choice in planned.choices
-        if choice.offer.pk != own
+        if choice.offer.pk != own or evaluation.kind == Evaluation.Kind.NOISE
     )
     return first
 

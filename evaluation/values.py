@@ -98,6 +98,9 @@ class EvaluationRequest:
         allow_same_family: a judge may be of a family that it judges; the evaluation carries the mark.
         baseline: model in production as the logs call it; None: the one with most calls.
         records: ids of LogRecord that the population is narrowed to.
+        use_case: name of the only one to draw from.
+        error_share: of the error budget that this run may spend.
+        noise: the model in production against itself: how far fresh answers differ from logged ones by chance alone.
     """
 
     candidates: tuple[str, ...] | None = None
@@ -110,6 +113,9 @@ class EvaluationRequest:
     allow_same_family: bool = False
     baseline_answers: str | None = None
     repetitions: int = 1
+    use_case: str | None = None
+    error_share: float = 1.0
+    noise: bool = False
     baseline: str | None = None
     records: Sequence[int] | None = None
 

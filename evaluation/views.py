@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from agentopt.lib import htmx, money
 from agentopt.lib.errors import Conflict, GatewayError, Invalid
-from evaluation import pages, planning, proposals, selectors, services, standing, tabs
+from evaluation import pages, planning, proposals, selectors, services, standing, studies, tabs
 from evaluation.forms import EvaluationForm, ResumeForm
 from evaluation.models import Evaluation
 from evaluation.planning import Plan
@@ -53,7 +53,8 @@ def create(request: HttpRequest, slug: str) -> HttpResponse:
     wanted = form.request()  # before a refusal takes the refused fields out of the form
     if request.method == "POST" and is_sound:
         try:
-            return htmx.redirect(request, _start(request, project, wanted))
+            by_use_case = bool(form.cleaned_data.get("per_use_case"))
+            return htmx.redirect(request, _start(request, project, wanted, by_use_case=by_use_case))
         except Invalid as error:
             htmx.refuse(form, error)
             is_sound = False
@@ -88,13 +89,14 @@ def _defaults(project: Project) -> dict[str, Any]:
     }
 
 
-def _start(request: HttpRequest, project: Project, wanted: EvaluationRequest) -> Evaluation:
-    by = access.person(request.user)
-    evaluation = services.open_evaluation(
-        project, wanted, by=by, gateway=proposals.gateway_of(project), now=timezone.now()
-    )
-    services.start(evaluation, by)
-    return evaluation
+def _start(request: HttpRequest, project: Project, wanted: EvaluationRequest, *, by_use_case: bool) -> Evaluation:
+    by, gateway, now = access.person(request.user), proposals.gateway_of(project), timezone.now()
+    if by_use_case:
+        opened = studies.open_study(project, wanted, by=by, gateway=gateway, now=now)
+    else:
+        opened = [services.open_evaluation(project, wanted, by=by, gateway=gateway, now=now)]
+    studies.start(opened, by)
+    return opened[0]
 
 
 # ------------------------------------------------------------------------------------------------ one

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from agentopt.lib.errors import Conflict
 from evaluation import services as evaluations
+from evaluation.models import Evaluation
 from ingestion import gateway, usecases
 from ingestion.catalog import loader
 from projects import jobs
@@ -111,7 +112,7 @@ def _evaluate(project: Project, *, by: User) -> Job:
 
 
 def _recommend(project: Project, *, by: User) -> Job:
-    newest = project.evaluations.latest("number")
+    newest = project.evaluations.filter(kind=Evaluation.Kind.CANDIDATES).latest("number")
     return jobs.start("recommendation", project, subject_id=newest.pk, by=by)
 
 

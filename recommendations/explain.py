@@ -26,8 +26,10 @@ def headline(evidence: Evidence) -> str:
     """The outcome in one sentence."""
     outcome, question = evidence["outcome"], evidence["question"]
     agent, baseline = question["agent"], question["baseline"]
+    use_case = question.get("use_case")
     if outcome["recommended"]:
-        return f"Move {agent} from {baseline} to {outcome['recommended']}"
+        where = f"{agent}, {use_case}" if use_case else agent
+        return f"Move {where} from {baseline} to {outcome['recommended']}"
     endings = {
         "no_candidate": "no other model can serve these calls",
         "too_few_prompts": "there are too few calls to tell",
@@ -38,7 +40,7 @@ def headline(evidence: Evidence) -> str:
         "judge_unfit": "a judge is unfit",
         "evidence_too_weak": f"{outcome['prompts']} prompts do not show that {outcome['leader']} is as good",
     }
-    return f"Keep {baseline} for now: {endings[outcome['code']]}"
+    return f"Keep {baseline}{f' for {use_case}' if use_case else ''} for now: {endings[outcome['code']]}"
 
 
 def lead(evidence: Evidence) -> list[str]:

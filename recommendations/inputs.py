@@ -28,6 +28,7 @@ def read(evaluation: Evaluation, *, agent: str | None = None) -> Inputs:
             "baseline": arms[0].offer.name,
             "since": evaluation.window_since.isoformat() if evaluation.window_since else None,
             "until": evaluation.window_until.isoformat(),
+            "use_case": evaluation.use_case,
             "goal_version": evaluation.goal.version,
             "seed": evaluation.seed,
             "limit": evaluation.limit,

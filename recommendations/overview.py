@@ -208,7 +208,10 @@ def _running(project: Project) -> evaluations.Row | None:
 
 def _unadvised(project: Project) -> evaluations.Row | None:
     """The newest finished evaluation if no recommendation was made of it, and none is being made."""
-    row = project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number").first()
+    done = project.evaluations.filter(state=Evaluation.State.DONE, kind=Evaluation.Kind.CANDIDATES)
+    row = done.order_by("-number").first()
+    if row is not None and row.study is not None:  # use case by use case: the next part that lacks one
+        row = done.filter(study=row.study, recommendation=None).order_by("number").first() or row
     if row is None or project.recommendations.filter(evaluation=row).exists():
         return None
     working = (Job.State.QUEUED, Job.State.RUNNING)

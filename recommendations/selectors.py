@@ -21,10 +21,14 @@ def newest_finished(project: Project) -> Evaluation:
     Raises:
         NotFound: there is none yet.
     """
-    found = project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number").first()
+    done = project.evaluations.filter(state=Evaluation.State.DONE, kind=Evaluation.Kind.CANDIDATES)
+    found = done.order_by("-number").first()
     if found is None:
         raise NotFound(f"{project.name} has no finished evaluation yet. Start one: evaluate {project.slug}")
-    return found
+    if found.study is None:
+        return found
+    # of a study use case by use case each part is recommended in turn
+    return done.filter(study=found.study, recommendation=None).order_by("number").first() or found
 
 
 def newest(project: Project) -> Recommendation | None:

@@ -27,6 +27,11 @@ def recommend(evaluation: Evaluation, *, now: datetime) -> Recommendation:
     made = Recommendation.objects.filter(evaluation=evaluation).first()
     if made is not None:
         return made
+    if evaluation.kind == Evaluation.Kind.NOISE:
+        raise Conflict(
+            f"Evaluation {evaluation.number} holds the model in production against itself: it shows how far answers "
+            "differ by chance, and recommends nothing."
+        )
     if evaluation.state != Evaluation.State.DONE or evaluation.outcome is None:
         so_far = interim.read(evaluation)
         raise Conflict(

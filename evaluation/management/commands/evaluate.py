@@ -13,13 +13,14 @@ from tqdm import tqdm
 
 from agentopt.lib import money
 from agentopt.lib.errors import AgentOptError
-from evaluation import run, selectors, services
+from evaluation import run, selectors, services, studies
 from evaluation.models import Candidate, Evaluation
 from evaluation.planning import Plan
 from evaluation.repeating import Baseline
 from ingestion import gateway
 from ingestion.gateway import Gateway
 from projects import access
+from projects.models import Project
 
 SLICE_S = 60.0
 _DROPPED = (Candidate.State.DROPPED, Candidate.State.DROPPED_AT_RANKING)
@@ -65,6 +66,10 @@ class Command(BaseCommand):
         parser.add_argument(
             "--repetitions", type=int, default=1, metavar="R", help="answers of each model to one prompt of five"
         )
+        parser.add_argument("--noise", action="store_true", help="the model in production against itself")
+        parser.add_argument(
+            "--per-use-case", action="store_true", help="a verdict for each, under one error budget and cap"
+        )
         parser.add_argument("--json", action="store_true", help="print one JSON object")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -76,15 +81,37 @@ class Command(BaseCommand):
                 planned = services.plan(project, request, gateway=calls, now=timezone.now())
                 self.stdout.write(_json(planned.to_json()) if options["json"] else _forecast_text(planned))
                 return
-            evaluation = services.open_evaluation(project, request, by=None, gateway=calls, now=timezone.now())
-            self._run(evaluation, calls, shown=not options["json"] and sys.stderr.isatty())
+            opened = self._open(project, request, calls, by_use_case=options["per_use_case"])
+            for evaluation in opened:
+                self._run(evaluation, calls, shown=not options["json"] and sys.stderr.isatty())
         except AgentOptError as error:
             raise CommandError(error.message + "".join(f"\n  {k}: {v}" for k, v in error.fields.items())) from error
-        found = selectors.detail(evaluation)
-        self.stdout.write(_json(summary(found)) if options["json"] else _outcome_text(found))
-        if evaluation.state != Evaluation.State.DONE:
-            way_out = f"It is kept as evaluation {evaluation.number} and can be resumed."
-            raise CommandError(f"{evaluation.message or found.row.state_label} {way_out}")
+        self._say(opened, as_json=options["json"])
+
+    def _open(
+        self, project: Project, request: services.EvaluationRequest, calls: Gateway, *, by_use_case: bool
+    ) -> list[Evaluation]:
+        if by_use_case:
+            return studies.open_study(project, request, by=None, gateway=calls, now=timezone.now())
+        return [services.open_evaluation(project, request, by=None, gateway=calls, now=timezone.now())]
+
+    def _say(self, opened: list[Evaluation], *, as_json: bool) -> None:
+        """Print what came out, and end with an error where one has not come to its end."""
+        found = [selectors.detail(evaluation) for evaluation in opened]
+        parts = studies.parts(opened[0])
+        if as_json and not parts:
+            self.stdout.write(_json(summary(found[0])))
+        elif as_json:
+            told = [summary(one) for one in found]
+            self.stdout.write(
+                _json({"study": opened[0].study, "outcome": studies.sentence(parts), "evaluations": told})
+            )
+        else:
+            self.stdout.write("\n".join([*map(_outcome_text, found), *([studies.sentence(parts)] if parts else [])]))
+        for evaluation, one in zip(opened, found, strict=True):
+            if evaluation.state != Evaluation.State.DONE:
+                way_out = f"It is kept as evaluation {evaluation.number} and can be resumed."
+                raise CommandError(f"{evaluation.message or one.row.state_label} {way_out}")
 
     def _request(self, options: dict[str, Any]) -> services.EvaluationRequest:
         names = options["candidates"]
@@ -100,6 +127,7 @@ class Command(BaseCommand):
             max_cost_usd=cap,
             max_calls=options["max_calls"],
             replay_baseline=options["replay_baseline"],
+            noise=options["noise"],
             allow_same_family=options["allow_same_family"],
             baseline_answers=options["baseline_answers"],
             repetitions=options["repetitions"],
@@ -123,6 +151,8 @@ def summary(found: selectors.Detail) -> dict[str, Any]:
     codes = {one["candidate"]: one["code"] for one in outcome.get("candidates", [])}
     return {
         "evaluation": row.number,
+        "kind": row.kind,
+        "use_case": row.use_case,
         "id": row.id,
         "state": row.state,
         "reason": row.reason,
