@@ -399,10 +399,9 @@ def _note(arm: Arm, code: str, looks: Sequence[Look]) -> str:
         said = [STOPPED[code]]
     if arm.refused:
         said.append(f"refused {arm.refused} of {arm.prompts} calls")
-    if arm.failed:
-        said.append(f"failed {arm.failed}")
-    if arm.missing:
-        said.append(f"{arm.missing} could not be asked")
+    for kind, text in (("failed", f"failed {arm.failed}"), ("missing", f"{arm.missing} could not be asked")):
+        kinds = [f"{one.count} {one.reason.replace('_', ' ')}" for one in arm.failures if one.kind == kind]
+        said += [f"{text} ({', '.join(kinds)})"] if kinds else []
     return "; ".join(said)
 
 

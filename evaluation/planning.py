@@ -20,7 +20,7 @@ from evaluation.ranking import Ranking
 from evaluation.repeating import MOST, Baseline, Repeating
 from evaluation.seating import Panel
 from evaluation.traffic import Traffic
-from evaluation.values import Choice, EvaluationRequest, Forecast, Offer, Population, Reason
+from evaluation.values import LOW_COVERAGE, Choice, EvaluationRequest, Forecast, Offer, Population, Reason
 from ingestion import selectors as logs
 from ingestion.gateway import Gateway
 from ingestion.models import LogBody
@@ -35,7 +35,6 @@ PROMPTS_PER_SAMPLE_SIZE = 3  # s plans at most 3·s prompts per candidate: docs/
 LONGEST = 30_000
 NOISE_PROMPTS = 50  # of the model in production against itself
 MOST_CALLS = 100_000_000
-LOW_COVERAGE = 0.2  # share of calls left out from which on the result carries a warning
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,7 @@ class Arm:
     cost_per_1000_usd: Decimal | None
     quality: Metric | None
     metrics: list[Metric]
+    failures: list["Tally"]  # of its calls, by kind and reason, the most frequent first
     chance: float | None
     p: float | None
     confidence: float | None
@@ -301,15 +302,19 @@ def _arms(evaluation: Evaluation) -> list[Arm]:
     looks: dict[int, list[Look]] = {}
     for look in evaluation.looks.order_by("-ranking", "prompts"):
         looks.setdefault(look.candidate_id, []).append(look)
+    lost: dict[int, list[Tally]] = {}
+    unanswered = first.exclude(status=Replay.Status.ANSWERED).values_list("candidate", "status", "reason")
+    for pk, status, reason, n in unanswered.annotate(n=Count("pk")).order_by("-n", "status", "reason"):
+        lost.setdefault(pk, []).append(Tally(status, reason, n))
     candidates = evaluation.candidates.select_related("offer").order_by("position", "offer__name")
     return [
-        _arm(candidate, by_candidate.get(candidate.pk, {}), metrics.get(candidate.pk, []), looks.get(candidate.pk, []))
-        for candidate in candidates
+        _arm(one, by_candidate.get(one.pk, {}), metrics.get(one.pk, []), looks.get(one.pk, []), lost.get(one.pk, []))
+        for one in candidates
     ]
 
 
 def _arm(  # keyword-only would only repeat the names
-    candidate: Candidate, counts: Mapping[str, Any], metrics: list[Metric], looks: list[Look]
+    candidate: Candidate, counts: Mapping[str, Any], metrics: list[Metric], looks: list[Look], failures: "list[Tally]"
 ) -> Arm:
     last = looks[-1] if looks else None
     cost = counts.get("cost")
@@ -329,6 +334,7 @@ def _arm(  # keyword-only would only repeat the names
         cost_per_1000_usd=None if cost is None else _usd(round(float(cost) * 1000)),
         quality=next((m for m in metrics if m.metric == "quality" and not m.use_case), None),
         metrics=metrics,
+        failures=failures,
         chance=last.chance if last else None,
         p=last.p if last else None,
         confidence=last.confidence if last else None,

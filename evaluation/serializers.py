@@ -113,6 +113,14 @@ class MetricOut(_Out):
     high = serializers.FloatField(allow_null=True)
 
 
+class TallyOut(_Out):
+    """How often something went wrong, for one reason."""
+
+    kind = serializers.ChoiceField(choices=["failed", "missing", "unscored"])
+    reason = serializers.CharField()
+    count = serializers.IntegerField()
+
+
 class ArmOut(_Out):
     """The baseline, a candidate or a pruned model."""
 
@@ -129,6 +137,7 @@ class ArmOut(_Out):
     refused = serializers.IntegerField()
     cost_per_1000_usd = serializers.FloatField(allow_null=True)
     metrics = MetricOut(many=True)
+    failures = TallyOut(many=True, help_text="of its calls, by kind and reason")
     chance = serializers.FloatField(allow_null=True)
     p = serializers.FloatField(allow_null=True)
     confidence = serializers.FloatField(allow_null=True)
@@ -159,14 +168,6 @@ class SpendOut(_Out):
     answers_reused = serializers.IntegerField()
     verdicts = serializers.IntegerField()
     verdicts_reused = serializers.IntegerField()
-
-
-class TallyOut(_Out):
-    """How often something went wrong, for one reason."""
-
-    kind = serializers.ChoiceField(choices=["failed", "missing", "unscored"])
-    reason = serializers.CharField()
-    count = serializers.IntegerField()
 
 
 class ConditionOut(_Out):
@@ -241,6 +242,7 @@ class CoverageOut(_Out):
     tried = serializers.IntegerField()
     unasked = serializers.IntegerField()
     share = serializers.FloatField(allow_null=True)
+    lost = serializers.FloatField(help_text="share left out beforehand or not to be asked")
     is_low = serializers.BooleanField()
     gaps = GapOut(many=True)
 
@@ -254,6 +256,9 @@ class KeptOut(_Out):
     low = serializers.FloatField(allow_null=True)
     at_most = serializers.FloatField(allow_null=True)
     actual = serializers.FloatField(allow_null=True)
+    likely_low = serializers.FloatField(allow_null=True, help_text="10 % of the 80 % interval, where one was stated")
+    likely_high = serializers.FloatField(allow_null=True)
+    is_likely = serializers.BooleanField(allow_null=True, help_text="within that interval")
     is_within = serializers.BooleanField(allow_null=True)
 
 

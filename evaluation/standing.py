@@ -1,7 +1,7 @@
 """How an evaluation stands: what failed and where, what cannot be replayed, time left, and forecast against actual."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +10,10 @@ from django.db.models import Count, Q, QuerySet, Sum
 from evaluation import grounds, replay
 from evaluation.models import Candidate, Evaluation, Look, Replay, Verdict
 from evaluation.selectors import Detail, Spend
+from evaluation.values import LOW_COVERAGE
 from ingestion.models import LogRecord
 from projects.models import Job
 
-LOW_COVERAGE = 0.2  # share that cannot be replayed, above which a result is read with care
 EXAMPLES = 3
 PACE_OVER = timedelta(seconds=60)
 TOLD_AFTER = 0.1  # of the expected calls: before that a time left would be a guess
@@ -112,6 +112,7 @@ class Coverage:
     tried: int  # calls to candidates that came to an end
     unasked: int  # of them, those that could not be asked
     share: float | None  # that can be replayed
+    lost: float  # share of the traffic that is no part of the result: left out beforehand, or could not be asked
     is_low: bool
     gaps: list[Gap]
 
@@ -138,10 +139,11 @@ def coverage(evaluation: Evaluation, *, with_examples: bool = True) -> Coverage:
         )
         for reason, count in reasons
     ]  # fmt: skip
-    lost = max((_share(calls - replayable, calls) or 0.0), (_share(unasked, n) or 0.0))
+    # the calls drawn stand for all that can be replayed, so what is lost of them is lost of these
+    lost = 1 - (1 - (_share(calls - replayable, calls) or 0.0)) * (1 - (_share(unasked, n) or 0.0))
     return Coverage(
         calls=calls, replayable=replayable, tried=n, unasked=unasked, share=_share(replayable, calls),
-        is_low=lost > LOW_COVERAGE, gaps=[*_largest(before), *_largest(during)],
+        lost=lost, is_low=lost > LOW_COVERAGE, gaps=[*_largest(before), *_largest(during)],
     )  # fmt: skip
 
 
@@ -218,6 +220,9 @@ class Kept:
     at_most: float | None
     actual: float | None
     is_within: bool | None  # None: nothing to compare with, or it has not ended
+    likely_low: float | None = None  # the 80 % interval
+    likely_high: float | None = None
+    is_likely: bool | None = None  # within that; None as above
 
 
 def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> list[Kept]:
@@ -227,8 +232,8 @@ def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> li
         prompts: that the candidate tried longest has been asked.
     """
     told = evaluation.forecast
-    money = [told.get(f"cost_{name}_nanousd") for name in ("expected", "low", "high")]
-    expected_usd, low_usd, high_usd = (None if one is None else one / 1e9 for one in money)
+    money = [told.get(f"cost_{name}_nanousd") for name in ("expected", "low", "high", "p10", "p90")]
+    expected_usd, low_usd, high_usd, p10_usd, p90_usd = (None if one is None else one / 1e9 for one in money)
     ended = evaluation.state == Evaluation.State.DONE
     rows = [
         Kept(
@@ -242,7 +247,7 @@ def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> li
         Kept(
             "Prompts", "count", told.get("prompts_expected"), None, told.get("prompts_at_most"), prompts, None
         ),
-        Kept("Spend", "usd", expected_usd, low_usd, high_usd, float(done.total_usd), None),
+        Kept("Spend", "usd", expected_usd, low_usd, high_usd, float(done.total_usd), None, p10_usd, p90_usd),
         Kept("Minutes", "minutes", told.get("minutes_expected"), None, None, _minutes(evaluation), None),
     ]  # fmt: skip
     return [_judged(row) for row in rows] if ended else rows
@@ -259,7 +264,10 @@ def _judged(row: Kept) -> Kept:
     if row.actual is None or row.at_most is None:
         return row
     is_within = (row.low or 0.0) <= row.actual <= row.at_most
-    return Kept(row.name, row.unit, row.expected, row.low, row.at_most, row.actual, is_within)
+    is_likely = None
+    if row.likely_low is not None and row.likely_high is not None:
+        is_likely = row.likely_low <= row.actual <= row.likely_high
+    return replace(row, is_within=is_within, is_likely=is_likely)
 
 
 # ------------------------------------------------------------------------------------------------ costs

@@ -18,6 +18,8 @@ class Kept:
     span: str
     actual: str
     is_within: bool | None
+    likely: str
+    is_likely: bool | None
 
 
 def kept(evaluation: Evaluation) -> list[Kept]:
@@ -33,7 +35,9 @@ def _kept(row: standing.Kept) -> Kept:
         span = DASH
     else:
         span = f"at most {say(row.at_most)}" if row.low is None else f"{say(row.low)} to {say(row.at_most)}"
-    return Kept(row.name, say(row.expected), span, say(row.actual), row.is_within)
+    is_told = row.likely_low is not None and row.likely_high is not None
+    likely = f"{say(row.likely_low)} to {say(row.likely_high)}" if is_told else DASH
+    return Kept(row.name, say(row.expected), span, say(row.actual), row.is_within, likely, row.is_likely)
 
 
 _UNITS: dict[str, Callable[[float | None], str]] = {

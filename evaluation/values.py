@@ -9,6 +9,7 @@ from typing import Any
 from agentopt.lib.money import NANO
 from evaluation.repeating import Baseline, Repeating
 
+LOW_COVERAGE = 0.2  # share of the traffic that is no part of a result, above which the result carries a warning
 NEARLY_ALL = 0.9  # a failed call has no cost, in the log as in the sample
 
 

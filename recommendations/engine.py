@@ -22,6 +22,8 @@ LEFT_OUT = {
     "answered_not_measured": "Whether calls were answered is not known, so it is left out of the decision.",
     "cost_unknown": "Costs are unknown (no tokens or no price), so they add nothing to the gain.",
     "latency_unknown": "The model in production was not called again beside the candidates, so latency adds no gain.",
+    "low_coverage": "More than a fifth of the logged calls cannot be replayed: what holds for the others may not hold "
+    "for them.",
     "limit_not_measured": "A hard limit of the goal could not be measured, so it is left out of the decision.",
 }
 

@@ -18,6 +18,7 @@ from evaluation.measurements import Measurements, Table
 from evaluation.statistics import decision, intervals, sensitivity
 from evaluation.statistics.decision import Finding, Look, Outcome, Policy, Samples, Wanted
 from evaluation.statistics.evidence import mean_interval
+from evaluation.values import LOW_COVERAGE
 from recommendations import savings
 
 SCHEMA = 1
@@ -86,7 +87,7 @@ def document(inputs: Inputs) -> Document:
         "judges": _judges(case),
         "coverage": inputs["coverage"],
         "spend": inputs["spend"],
-        "left_out": _left_out(case.samples, policy),
+        "left_out": _left_out(case.samples, policy, inputs["coverage"]),
         "next_step": _next_step(case),
         "changes": findings.changes(
             case.table,
@@ -266,7 +267,7 @@ def _judges(case: _Case) -> Document:
     return found
 
 
-def _left_out(samples: Samples, policy: Policy) -> list[str]:
+def _left_out(samples: Samples, policy: Policy, coverage: Mapping[str, Any]) -> list[str]:
     """Codes of what the decision could not know; none where nothing was measured at all."""
     if not samples.unit.size:
         return []
@@ -279,6 +280,8 @@ def _left_out(samples: Samples, policy: Policy) -> list[str]:
     levels = samples.levels or {}
     if any(name not in levels for name, _ in policy.limits):
         out.append("limit_not_measured")
+    if coverage.get("replayable", 0) < (1 - LOW_COVERAGE) * coverage.get("calls", 0):
+        out.append("low_coverage")
     return out
 
 

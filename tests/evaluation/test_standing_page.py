@@ -244,3 +244,43 @@ def test_a_reason_without_logs_left_has_no_examples(opened: Evaluation) -> None:
     _set(opened, population={**opened.population, "left_out": left_out})
 
     assert standing.coverage(opened).gaps[0].examples == []
+
+
+def test_what_is_lost_before_and_during_adds_up(opened: Evaluation) -> None:
+    # by hand: 90 of 100 can be replayed, and of 30 tried calls 4 could not be asked: 1 - 0.9 * 26 / 30 = 0.22
+    _lost(opened, 4)
+    candidate = opened.candidates.get(position=1)
+    Replay.objects.bulk_create(
+        Replay(sample=sample, candidate=candidate, status="answered", source=Replay.Source.CALLED)
+        for sample in opened.samples.order_by("position")[4:30]
+    )
+    _set(opened, population={**opened.population, "calls": 100, "replayable": 90, "left_out": []})
+
+    found = standing.coverage(opened)
+
+    assert found.lost == pytest.approx(0.22)
+    assert found.is_low
+
+
+def test_the_likely_spend_stands_beside_what_it_was(opened: Evaluation, reader: User, client_of: Clients) -> None:
+    forecast = {**opened.forecast, "cost_p10_nanousd": 0, "cost_p90_nanousd": 2_000_000_000, "cost_low_nanousd": 0,
+                "cost_high_nanousd": 3_000_000_000}  # fmt: skip
+    _set(opened, state=State.DONE, forecast=forecast)
+
+    row = next(row for row in standing.against_forecast(opened, spend(opened), prompts=0) if row.name == "Spend")
+    page = _page(client_of(reader), opened, "costs")
+
+    assert (row.likely_low, row.likely_high, row.is_likely) == (0.0, 2.0, True)
+    assert "$0.00 to $2.00" in page
+    assert "as expected" in page
+
+
+def test_progress_names_each_candidates_failures_by_kind(opened: Evaluation, reader: User, client_of: Clients) -> None:
+    _lost(opened, 3)
+    last = Replay.objects.filter(reason="rate_limited").latest("pk")
+    Replay.objects.filter(pk=last.pk).update(status="failed", reason="timed_out")
+
+    page = _page(client_of(reader), _set(opened, state=State.RUNNING))
+
+    assert "failed 1 (1 timed out); 2 could not be asked (2 rate limited)" in page
+    assert 'aria-label="Prompts of corvus-medium"' in page
