@@ -32,6 +32,7 @@ JOBS = {
     "recommendation": JobKind("recommendations.tasks.recommend", "Recommendation"),
     "scheduled_evaluation": JobKind("recommendations.tasks.start_scheduled", "Scheduled evaluation"),
     "judging": JobKind("recommendations.tasks.judge_production", "Judging of production samples"),
+    "summary": JobKind("recommendations.tasks.summarize", "Summary by a model"),
     "expiry": JobKind("recommendations.tasks.expire_recommendations", "Expiry of recommendations"),
     "follow_up": JobKind("recommendations.tasks.follow_recommendations", "Follow-up"),
     "drift": JobKind("recommendations.tasks.check_drift", "Drift check"),

@@ -197,6 +197,7 @@ MAX_EVALUATION_CALLS = _read(
     "MAX_EVALUATION_CALLS", 50_000, _count(1, 100_000_000), "a whole number from 1 to 100000000"
 )
 RANKING_MODEL = env.str("RANKING_MODEL", default="").strip()
+SUMMARY_MODEL = env.str("SUMMARY_MODEL", default="").strip()
 MAX_CONCURRENT_CALLS = _read("MAX_CONCURRENT_CALLS", 16, _count(1, 512), "a whole number from 1 to 512")
 MAX_CONCURRENT_CALLS_BY_PROVIDER = _read(
     "MAX_CONCURRENT_CALLS_BY_PROVIDER", "", _counts(1, 512), "PROVIDER=NUMBER, comma-separated, each number 1 to 512"

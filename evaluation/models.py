@@ -358,6 +358,7 @@ class Charge(models.Model):
         VERDICTS = "verdicts"
         RANKING = "ranking", "ranking by a model"
         PRODUCTION = "production", "judging of production samples"
+        SUMMARY = "summary", "summary by a model"
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="charges")
     evaluation = models.ForeignKey(Evaluation, on_delete=models.SET_NULL, null=True, related_name="charges")

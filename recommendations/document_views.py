@@ -26,6 +26,7 @@ from recommendations import (
     sections,
     selectors,
     sharing,
+    summaries,
     tracking,
 )
 from recommendations.forms import OwnShareForm, ShareForm
@@ -92,6 +93,16 @@ def _document(request: HttpRequest, recommendation: Recommendation, *, shows_pro
         "previews": page.previews if shows_prompts else {},
     }
     return htmx.render(request, "recommendations/document.html", context)
+
+
+@login_required
+@require_POST
+def summarize(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
+    """Have a model retell it; the page shows the text once it is written and checked."""
+    recommendation = _of(access.project_for(request.user, slug, role=Role.MEMBER), pk)
+    summaries.ask(recommendation, by=access.person(request.user))
+    messages.success(request, "A model is asked to retell it. The text stands here once its numbers are checked.")
+    return htmx.redirect(request, recommendation)
 
 
 # ------------------------------------------------------------------------------------------------ links

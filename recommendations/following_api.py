@@ -10,14 +10,15 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib.errors import NotFound
-from projects.endpoints import ProjectView
+from projects.endpoints import JOB_STARTED, ProjectView, accepted
 from projects.models import Role
-from recommendations import reports, selectors, sharing, states, tracking, transitions
+from recommendations import reports, selectors, sharing, states, summaries, tracking, transitions
 from recommendations.following_serializers import (
     FollowUpOut,
     NewShareLinkOut,
     ShareLinkIn,
     ShareLinkOut,
+    SummaryOut,
     TrackRecordOut,
     TransitionsOut,
 )
@@ -76,6 +77,21 @@ class MarkdownView(_View):
         return HttpResponse(text, content_type="text/markdown; charset=utf-8")
 
 
+class SummaryView(_View):
+    """What a model wrote about a recommendation, checked; none until a person asks."""
+
+    @extend_schema(operation_id="get_recommendation_summary", responses=SummaryOut)
+    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+        found = selectors.summary_of(self.recommendation(pk))
+        if found is None:
+            raise NotFound("Nobody has asked a model to retell this recommendation.")
+        return Response(SummaryOut(found).data)
+
+    @extend_schema(operation_id="write_recommendation_summary", request=None, responses={202: JOB_STARTED})
+    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+        return accepted(summaries.ask(self.recommendation(pk, Role.MEMBER), by=self.person))
+
+
 class ShareLinksView(_View):
     """Links that show a recommendation to people without an account."""
 
@@ -116,6 +132,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_ONE}/transitions", TransitionsView.as_view(), name="api-recommendation-transitions"),
     path(f"{_ONE}/follow-up", FollowUpView.as_view(), name="api-recommendation-follow-up"),
     path(f"{_ONE}/markdown", MarkdownView.as_view(), name="api-recommendation-markdown"),
+    path(f"{_ONE}/summary", SummaryView.as_view(), name="api-recommendation-summary"),
     path(f"{_ONE}/share-links", ShareLinksView.as_view(), name="api-share-links"),
     path(f"{_ONE}/share-links/<int:link>", ShareLinkView.as_view(), name="api-share-link"),
 ]

@@ -109,6 +109,16 @@ class TrackRecordOut(s.Serializer[Any]):
     follow_ups = TrackLineOut(many=True)
 
 
+class SummaryOut(s.Serializer[Any]):
+    """What a model wrote; empty with `refused` where a number in it was not given."""
+
+    model = s.CharField()
+    text = s.CharField(help_text="by a model, not by agentopt; every number in it was checked")
+    refused = s.CharField()
+    simulated = s.BooleanField()
+    at = s.DateTimeField()
+
+
 class ShareLinkOut(s.Serializer[Any]):
     """A link; its secret is not kept."""
 

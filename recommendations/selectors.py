@@ -12,7 +12,7 @@ from ingestion import selectors as logs
 from ingestion.values import Counted, LogFilter
 from projects.models import Project
 from recommendations import explain, states, transitions
-from recommendations.models import Decision, FollowUp, Recommendation, Transition
+from recommendations.models import Decision, FollowUp, Recommendation, Summary, Transition
 
 
 def newest_finished(project: Project) -> Evaluation:
@@ -128,6 +128,7 @@ class Page:
     steps: list[Transition]  # the newest first
     previews: dict[int, str]  # record id → start of its prompt, for the cases where it got worse
     is_over: bool  # its last day has passed
+    summary: Summary | None  # by a model
 
     @property
     def waits(self) -> bool:
@@ -138,6 +139,11 @@ class Page:
     def may_decide(self) -> bool:
         """Whether a person may say anything about it in its state."""
         return states.may(self.state, states.ACKNOWLEDGED)
+
+
+def summary_of(recommendation: Recommendation) -> Summary | None:
+    """What a model wrote about it, or None."""
+    return Summary.objects.filter(recommendation=recommendation).first()
 
 
 def page(recommendation: Recommendation, *, now: datetime) -> Page:
@@ -156,6 +162,7 @@ def page(recommendation: Recommendation, *, now: datetime) -> Page:
         steps=list(recommendation.transitions.select_related("by").order_by("-number")),
         previews={pk: preview or "" for pk, preview in bodies},
         is_over=recommendation.expires_at <= now,
+        summary=summary_of(recommendation),
     )
 
 

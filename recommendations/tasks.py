@@ -9,7 +9,7 @@ from ingestion.gateway import open_gateway
 from projects import jobs
 from projects.jobs import Beat
 from projects.models import Job
-from recommendations import expiry, followup, pipeline, production, services
+from recommendations import expiry, followup, pipeline, production, services, summaries
 from recommendations.drift import alerts, monitor
 
 SLICE_S = 20.0
@@ -58,6 +58,16 @@ def judge_production(job: Job, beat: Beat) -> bool:
     )  # fmt: skip
     beat(message=found.text, result={"calls": found.calls, "verdicts": found.verdicts, "stopped": found.stopped})
     return found.finished
+
+
+@jobs.slice_of("summary")
+def summarize(job: Job, beat: Beat) -> bool:
+    """Have a model retell a recommendation."""
+    recommendation = job.project.recommendations.get(pk=job.subject_id or 0)
+    gateway = open_gateway(job.project.connection)
+    made = summaries.write(recommendation, gateway=gateway, by=job.created_by, now=timezone.now)
+    beat(done=1, total=1, message=made.refused or "Summary written.", result={"shown": not made.refused})
+    return True
 
 
 @jobs.slice_of("expiry")

@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern] = [
     path(f"{_ONE}export.md", document_views.markdown, name="markdown"),
     path(f"{_ONE}export.json", document_views.as_json, name="json"),
     path(f"{_ONE}print/", document_views.printable, name="print"),
+    path(f"{_ONE}summarize/", document_views.summarize, name="summarize"),
     path(f"{_ONE}share/", document_views.share, name="share"),
     path(f"{_ONE}share/<int:link>/revoke/", document_views.revoke, name="revoke-link"),
     path("share/<str:secret>/", document_views.shared, name="shared"),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.forms import Form
@@ -148,6 +149,7 @@ def _detail(
         "left_out": sections.left_out(evidence),
         "use_cases": by_use_case.lines(evidence),
         "mixed": by_use_case.mixed(evidence),
+        "may_summarize": bool(settings.SUMMARY_MODEL),
         "rows": True,  # every number leads to its rows
         **_followed(recommendation),
         "forms": forms,

@@ -123,6 +123,8 @@ GET    api-track-record      project     in       in       in       hidden   sig
 GET    api-recommendation-transitions project,0 in in      in       hidden   sign-in  in
 GET    api-recommendation-follow-up project,0 in  in       in       hidden   sign-in  in
 GET    api-recommendation-markdown project,0 in   in       in       hidden   sign-in  in
+GET    api-recommendation-summary project,0 in   in       in       hidden   sign-in  in
+POST   api-recommendation-summary project,0 in   in       refused  hidden   sign-in  in
 GET    api-share-links       project,0   in       in       refused  hidden   sign-in  in
 POST   api-share-links       project,0   in       in       refused  hidden   sign-in  in
 DELETE api-share-link        project,0,0 in       in       refused  hidden   sign-in  in
@@ -257,6 +259,7 @@ GET    recommendations:track-record project in   in       in       hidden   sign
 GET    recommendations:markdown project,0 in     in       in       hidden   sign-in  sign-in
 GET    recommendations:json  project,0   in       in       in       hidden   sign-in  sign-in
 GET    recommendations:print project,0   in       in       in       hidden   sign-in  sign-in
+POST   recommendations:summarize project,0 in    in       refused  hidden   sign-in  sign-in
 GET    recommendations:share project,0   in       in       refused  hidden   sign-in  sign-in
 POST   recommendations:share project,0   in       in       refused  hidden   sign-in  sign-in
 POST   recommendations:revoke-link project,0,0 in in      refused  hidden   sign-in  sign-in
