@@ -144,8 +144,10 @@ def report(project: Project, *, until: datetime | None = None) -> Report:
     recent = project.evaluations.order_by("-number")[:_EVALUATIONS] if counting else ()
     for evaluation in recent:
         newest = newest or frozenset(wordings(evaluation))
-        _collect(evaluation, labeled, pairs, until=until)
+        _collect(evaluation, counting, labeled=labeled, pairs=pairs)
     people = _people(counting, pairs)
+    for one in newest:
+        labeled.setdefault(one, {})  # a judge in use without labels has a card that says so
     cards = [_card(one, list(judged.values()), people, is_current=one in newest) for one, judged in labeled.items()]
     cards.sort(key=lambda one: (not one.is_current, one.wording.model, one.wording.rubrics))
     return Report(tuple(cards), people)
@@ -153,13 +155,13 @@ def report(project: Project, *, until: datetime | None = None) -> Report:
 
 def _collect(
     evaluation: Evaluation,
+    counting: Sequence[Newest],
+    *,
     labeled: dict[Wording, dict[object, _Judged]],
     pairs: dict[object, tuple[Mapping[str, Newest], Mapping[str, Newest]]],
-    *,
-    until: datetime | None,
 ) -> None:
     """Add the labeled pairs of one evaluation; the same answers of a later evaluation were added before."""
-    said = labels.of_evaluation(evaluation, until=until)
+    said = labels.of_evaluation(evaluation, counting=counting)
     if not said:
         return
     seats, judges = scores.seats_of(evaluation), wordings(evaluation)

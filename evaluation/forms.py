@@ -174,5 +174,6 @@ class LabelForm(forms.Form):
     pair = forms.CharField(max_length=32)
     left_score = forms.FloatField(min_value=0, max_value=1, error_messages={"required": "Score the left answer."})
     right_score = forms.FloatField(min_value=0, max_value=1, error_messages={"required": "Score the right answer."})
+    picked = forms.BooleanField(required=False)
     left_harmful = forms.BooleanField(required=False)
     right_harmful = forms.BooleanField(required=False)

@@ -193,10 +193,18 @@ def last(records: Sequence[int]) -> int | None:
     return found["last"]  # type: ignore[no-any-return]  # of an aggregate the stubs know nothing
 
 
-def of_evaluation(evaluation: Evaluation, *, until: datetime | None = None) -> dict[tuple[int, int], dict[str, Newest]]:
-    """What each rater said of the answers of an evaluation, by (sample, candidate): labels of the same answer count,
-    whatever evaluation they were made in."""
-    counting = newest(evaluation.project, until=until)
+def of_evaluation(
+    evaluation: Evaluation, *, until: datetime | None = None, counting: Sequence[Newest] | None = None
+) -> dict[tuple[int, int], dict[str, Newest]]:
+    """What each rater said of the answers of an evaluation, by (sample, candidate).
+
+    Labels of the same answer count, whatever evaluation they were made in.
+
+    Args:
+        until: only labels made before count.
+        counting: what `newest` gave, where it is known.
+    """
+    counting = newest(evaluation.project, until=until) if counting is None else counting
     if not counting:
         return {}
     by_replay: dict[int, list[Newest]] = defaultdict(list)
@@ -206,14 +214,12 @@ def of_evaluation(evaluation: Evaluation, *, until: datetime | None = None) -> d
         if label.answer_hash:
             by_text[label.record, label.answer_hash].append(label)
     records = {label.record for label in counting}
-    rows = Replay.objects.filter(
-        sample__evaluation=evaluation, repetition=0, status=Replay.Status.ANSWERED, again=False
-    )
+    rows = Replay.objects.filter(sample__evaluation=evaluation, repetition=0, again=False)
     fields = ("pk", "sample_id", "candidate_id", "sample__record_id", "answer_hash", "tool_calls")
     found: dict[tuple[int, int], dict[str, Newest]] = {}
-    for pk, sample, candidate, record, answer_hash, tool_calls in rows.values_list(*fields):
-        if record not in records:
-            continue
+    for pk, sample, candidate, record, answer_hash, tool_calls in rows.filter(
+        sample__record__in=records, status=Replay.Status.ANSWERED
+    ).values_list(*fields):
         same = by_text.get((record, answer_hash), []) if answer_hash and not tool_calls else []
         said = {one.rater: replace(one, stands_in=pk) for one in (*same, *by_replay.get(pk, ()))}
         if said:

@@ -57,6 +57,7 @@ class LabelPage:
     revealed: Revealed | None
     passed: str
     others: str
+    is_picked: bool  # the person chose the case, and may have seen who wrote what
     criterion: str = labeling.CRITERION
     words: tuple[tuple[float, str], ...] = tuple((i * labels.STEP, word) for i, word in enumerate(labels.WORDS))
 
@@ -68,7 +69,13 @@ def sides(rater: str, pair: Pair) -> tuple[int, int]:
 
 
 def label_page(
-    evaluation: Evaluation, person: User, *, case: int | None, passed: Sequence[int], saved: int | None
+    evaluation: Evaluation,
+    person: User,
+    *,
+    case: int | None,
+    passed: Sequence[int],
+    saved: int | None,
+    is_picked: bool,
 ) -> LabelPage:
     """The next pair of the queue for a person, or the one that is asked for.
 
@@ -76,6 +83,7 @@ def label_page(
         case: position of a case that the person picked.
         passed: positions that the person put off.
         saved: position of the case that was labeled last.
+        is_picked: the person chose the case, so may have seen who wrote what.
     """
     queue = labels.queue(evaluation, labels.rater_of(person))
     by_position = {pair.position: pair for pair in queue.order}
@@ -90,6 +98,7 @@ def label_page(
         answers=answers,
         revealed=_revealed(last, queue.rater) if last is not None else None,
         passed=",".join(map(str, passed)),
+        is_picked=is_picked,
         others=",".join(map(str, [*passed, *([pair.position] if pair else [])])),
     )
 
@@ -175,6 +184,7 @@ class AccuracyPage:
     changes: list["ChangeView"]
     anchors: int
     lacking: int  # scores of anchors that the judges in use have not given
+    simulated: bool  # some of what was judged comes from a sandbox
 
 
 @dataclass(frozen=True)
@@ -192,17 +202,18 @@ def accuracy_page(project: Project) -> AccuracyPage:
     """The cards of a project's judges."""
     found = accuracy.report(project)
     kappa = found.people.preference
-    waiting = project.evaluations.filter(candidates__replays__isnull=False).order_by("-number").distinct().first()
+    tried = project.evaluations.filter(candidates__position__gt=0, candidates__replays__isnull=False)
     return AccuracyPage(
         cards=[_card(one) for one in found.cards],
         people=found.people,
         people_kappa="" if kappa.value is None else f"{score(kappa.value, 2)} {interval(kappa, 'score:2')}",
         no_people_kappa=agreement.REASONS.get(kappa.why, ""),
         rule=fitness.RULE,
-        evaluation=waiting,
+        evaluation=tried.order_by("-number").distinct().first(),
         changes=[_change(one) for one in anchors.changes(project)],
         anchors=project.anchors.count(),
         lacking=len(anchors.lacking(project)),
+        simulated=project.evaluations.filter(simulated=True).exists(),
     )
 
 

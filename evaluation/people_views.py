@@ -42,6 +42,7 @@ def label(request: HttpRequest, slug: str, number: int) -> HttpResponse:
         case=case[0] if case else None,
         passed=_numbers(asked, "passed"),
         saved=saved[0] if saved else None,
+        is_picked=bool(request.POST.get("picked")) if request.method == "POST" else bool(case),
     )
     context = {
         "project": project,
@@ -70,7 +71,7 @@ def _save(evaluation: Evaluation, person: User, form: LabelForm, *, passed: str)
         ],
         rater=rater,
         source=HumanLabel.Source.PAGE,
-        blind=True,
+        blind=not said["picked"],
         left=left,
     )
     query = urlencode({name: value for name, value in (("saved", pair.position), ("passed", passed)) if value != ""})

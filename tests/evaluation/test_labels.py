@@ -1,5 +1,8 @@
 """Labels of people: what counts, which pair comes next, and what they do to a decision and to a card."""
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+
 import numpy as np
 import pytest
 from django.db import DatabaseError, transaction
@@ -201,6 +204,15 @@ def test_two_people_are_measured_against_each_other(study: Evaluation) -> None:
     assert found.preference.value is not None
     assert found.preference.n == 36
     assert found.alpha.value is not None
+
+
+def test_the_cards_take_no_more_queries_for_more_labels(
+    study: Evaluation, django_assert_max_num_queries: Callable[[int], AbstractContextManager[object]]
+) -> None:
+    people.label(study, people.answered(study)[:40], _as_judged)
+
+    with django_assert_max_num_queries(12):
+        accuracy.report(study.project)
 
 
 def test_fewer_than_thirty_labels_say_nothing_about_a_judge(study: Evaluation) -> None:

@@ -115,6 +115,20 @@ def test_later_puts_a_pair_off(study: Evaluation, member: User, client_of: Clien
     assert _hidden(after)["passed"] == _hidden(page)["case"]
 
 
+def test_a_case_that_a_person_picked_does_not_count_as_blind(
+    study: Evaluation, member: User, client_of: Clients
+) -> None:
+    client, case = client_of(member), people.answered(study)[7]
+    page = _body(client.get(f"{_label(study)}?case={case}"))
+    hidden = _hidden(page)
+    assert hidden["case"] == str(case)
+    assert 'name="picked" value="1"' in page
+
+    client.post(_label(study), {**hidden, "picked": "1", "left_score": "1.00", "right_score": "0.25"})
+
+    assert [row.blind for row in HumanLabel.objects.all()] == [False, False]
+
+
 def test_sides_are_mixed_by_chance_and_stay_for_one_person() -> None:
     pairs = [Pair(i, 2 * i, 2 * i + 1) for i in range(400)]
 
