@@ -5,7 +5,7 @@ from datetime import date
 
 from ingestion.catalog import offers, pricing
 from ingestion.models import LogRecord
-from ingestion.values import Usage
+from ingestion.values import usage_of
 from projects.models import Project
 
 
@@ -31,17 +31,6 @@ def receipt(project: Project, record: LogRecord) -> Receipt | None:
     # a price added later must not explain a cost that was computed before it
     explains = found is not None and sum(line.cost_nanousd for line in found) == record.cost_nanousd
     return Receipt(found, since) if found is not None and explains else None
-
-
-def usage_of(record: LogRecord) -> Usage:
-    """The tokens of a stored call."""
-    return Usage(
-        record.input_tokens,
-        record.output_tokens,
-        record.cached_tokens,
-        record.cache_write_tokens,
-        record.reasoning_tokens,
-    )
 
 
 def deviation(record: LogRecord) -> float | None:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import msgspec
 
@@ -109,7 +110,22 @@ class Usage(msgspec.Struct, frozen=True):
     reasoning_tokens: int | None = None
 
 
-def usage_of(record: RawRecord) -> Usage:
+class Metered(Protocol):
+    """What tells the tokens of a call: a record as it came, or a stored one."""
+
+    @property
+    def input_tokens(self) -> int | None: ...
+    @property
+    def output_tokens(self) -> int | None: ...
+    @property
+    def cached_tokens(self) -> int | None: ...
+    @property
+    def cache_write_tokens(self) -> int | None: ...
+    @property
+    def reasoning_tokens(self) -> int | None: ...
+
+
+def usage_of(record: Metered) -> Usage:
     """The tokens of a call."""
     return Usage(
         record.input_tokens,
