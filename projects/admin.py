@@ -11,7 +11,19 @@ from agentopt.lib.errors import Invalid
 from projects import tokens
 from projects.access import person
 from projects.destinations import checked_address
-from projects.models import ApiToken, AuditEntry, Connection, Goal, Job, Membership, Project, User
+from projects.models import (
+    ApiToken,
+    AuditEntry,
+    Channel,
+    Connection,
+    Goal,
+    Job,
+    Membership,
+    NoticeDelivery,
+    Project,
+    ScheduleRun,
+    User,
+)  # fmt: skip
 
 
 class _ReadOnly:
@@ -150,6 +162,36 @@ class JobAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
     list_display = ["pk", "kind", "project", "state", "done", "total", "attempts", "slices", "error_code", "created_at"]
     list_filter = ["state", "kind", "project"]
+    ordering = ["-pk"]
+
+
+@admin.register(Channel)
+class ChannelAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Where notices go; channels are made on the site, and neither address nor key is shown here."""
+
+    list_display = ["name", "project", "form", "enabled", "failing_since", "created_by", "created_at"]
+    list_filter = ["form", "enabled", "project"]
+    search_fields = ["name"]
+    exclude = ["address", "secret"]
+
+
+@admin.register(NoticeDelivery)
+class NoticeDeliveryAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """What was brought to channels."""
+
+    list_display = ["pk", "notice", "channel_name", "state", "attempts", "error", "created_at", "due_at", "sent_at"]
+    list_filter = ["state", "notice__kind", "notice__project"]
+    list_select_related = ["notice"]
+    ordering = ["-pk"]
+
+
+@admin.register(ScheduleRun)
+class ScheduleRunAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Turns of schedules: the job each started, or why it started none."""
+
+    list_display = ["at", "project", "name", "due_at", "by", "job", "why_not"]
+    list_filter = ["name", "project"]
+    list_select_related = ["project", "by", "job"]
     ordering = ["-pk"]
 
 

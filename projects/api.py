@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
 from agentopt.lib.errors import NotAllowed
 from agentopt.lib.money import nanousd
-from projects import access, jobs, modes, notice_api, schedule_api, services, tokens
+from projects import access, jobs, member_api, modes, notice_api, schedule_api, services, tokens
 from projects.endpoints import ApiView, ProjectView
 from projects.models import ApiToken, Project, Role, User
 from projects.serializers import (
@@ -208,6 +208,7 @@ urlpatterns: list[URLPattern] = [
     path("jobs/<int:pk>", JobView.as_view(), name="api-job"),
     path("jobs/<int:pk>/cancel", JobCancelView.as_view(), name="api-job-cancel"),
     path("jobs/<int:pk>/retry", JobRetryView.as_view(), name="api-job-retry"),
+    *member_api.urlpatterns,
     *schedule_api.urlpatterns,
     *notice_api.urlpatterns,
 ]

@@ -13,6 +13,7 @@ from projects.forms import ChannelForm, NewChannelForm
 from projects.models import Channel, NoticeDelivery
 from projects.notifications import addresses, outbox
 from projects.notifications.channels import has_mail
+from projects.notifications.kinds import KINDS
 
 _PAGE = 25
 
@@ -33,6 +34,7 @@ def notices(request: HttpRequest, slug: str) -> HttpResponse:
     return sections.section(
         request, project, "notices", form=form, added=added, page=page, after=request.GET.get("after"),
         channels=[(one, addresses.where(one)) for one in selectors.channels_of(project)], has_mail=has_mail(),
+        titles={name: kind.title for name, kind in KINDS.items()},
     )  # fmt: skip
 
 

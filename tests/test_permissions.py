@@ -43,6 +43,10 @@ POST   api-job-cancel        job         in       in       refused  hidden   sig
 POST   api-job-retry         job         in       in       refused  hidden   sign-in  in
 GET    api-scheduler-status  -           in       in       in       in       sign-in  in
 POST   api-scheduler-trigger -           in       in       refused  hidden   sign-in  in
+GET    api-members           project     in       refused  refused  hidden   sign-in  refused
+POST   api-members           project     in       refused  refused  hidden   sign-in  refused
+PATCH  api-member            project,0   in       refused  refused  hidden   sign-in  refused
+DELETE api-member            project,0   in       refused  refused  hidden   sign-in  refused
 GET    api-channels          project     in       refused  refused  hidden   sign-in  refused
 POST   api-channels          project     in       refused  refused  hidden   sign-in  refused
 PATCH  api-channel           project,0   in       refused  refused  hidden   sign-in  refused

@@ -2,11 +2,14 @@
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from projects import services, tokens
-from projects.models import ApiToken, AuditEntry, Job, Project, User
+from projects.models import ApiToken, AuditEntry, Job, NoticeDelivery, Project, ScheduleRun, User
+from projects.notifications import addresses, send
 
-PAGES = ["user", "project", "connection", "apitoken", "job", "auditentry"]
+PAGES = ["user", "project", "connection", "apitoken", "job", "auditentry", "channel", "noticedelivery",
+         "schedulerun"]  # fmt: skip
 
 
 @pytest.fixture
@@ -20,14 +23,19 @@ def test_every_list_and_every_row_opens_without_a_secret(operator: Client, proje
     services.connect(project, by=owner, base_url="https://g.example.com", api_key="pk-secret")
     token = tokens.issue("ci", project=project, scopes=["read"], by=owner)
     job = Job.objects.create(kind="sync", project=project)
+    hook = addresses.add(project, form="webhook", name="ops", address="https://h.example.com/very-secret", by=owner)
+    send(project, "alert", {"sentence": "It rose.", "path": "/"})
+    run = ScheduleRun.objects.create(project=project, name="sync", at=timezone.now(), why_not="No gateway.")
     rows = {"user": owner.pk, "project": project.pk, "connection": project.connection.pk, "apitoken": token.token.pk,
-            "job": job.pk, "auditentry": AuditEntry.objects.latest("pk").pk}  # fmt: skip
+            "job": job.pk, "auditentry": AuditEntry.objects.latest("pk").pk,
+            "channel": hook.channel.pk, "schedulerun": run.pk,
+            "noticedelivery": NoticeDelivery.objects.get().pk}  # fmt: skip
 
     for page in PAGES:
         for address in (f"/admin/projects/{page}/", f"/admin/projects/{page}/{rows[page]}/change/"):
             response = operator.get(address)
             assert response.status_code == 200, address
-            for secret in ("pk-secret", project.hash_key, token.token.digest, token.plain):
+            for secret in ("pk-secret", project.hash_key, token.token.digest, token.plain, "very-secret", hook.secret):
                 assert secret not in response.content.decode(), address
 
 

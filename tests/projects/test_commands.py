@@ -5,9 +5,13 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 from django.core.management import CommandError, call_command
+from pytest_django import Settings
 
-from projects.models import Project, User
+from projects import services
+from projects.models import Channel, Connection, Project, User
+from projects.notifications import addresses
 
 
 def test_a_project_belongs_to_the_instance_owner_unless_said(owner: User) -> None:
@@ -66,3 +70,28 @@ def test_a_project_is_connected_as_it_is_made(owner: User, tmp_path: Path) -> No
     with pytest.raises(CommandError, match="header"):
         call_command("create_project", "Another agent", "--auth-header", "no header")
     assert Project.objects.count() == 1
+
+
+def test_rotating_brings_every_secret_under_the_first_key(
+    project: Project, owner: User, settings: Settings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    services.connect(project, by=owner, api_key="pk-secret")
+    addresses.add(project, form="webhook", name="ops", address="https://h.example.com/x", by=owner)
+    old, new = settings.AGENTOPT_ENCRYPTION_KEYS[0], Fernet.generate_key().decode()
+    settings.AGENTOPT_ENCRYPTION_KEYS = [new, old]
+
+    call_command("rotate_keys", "--json")
+
+    settings.AGENTOPT_ENCRYPTION_KEYS = [new]
+    project.refresh_from_db()
+    assert Connection.objects.get(project=project).api_key == "pk-secret"
+    assert Channel.objects.get().address == "https://h.example.com/x"
+    assert project.hash_key
+    assert json.loads(capsys.readouterr().out)["rotated"]["projects.Channel"] == 2
+
+
+def test_rotating_without_the_old_key_says_which_row_cannot_be_read(project: Project, settings: Settings) -> None:
+    settings.AGENTOPT_ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+
+    with pytest.raises(CommandError, match="hash_key"):
+        call_command("rotate_keys")

@@ -234,3 +234,26 @@ def test_a_pattern_that_cannot_be_used_is_refused_by_name(
 
     assert answer.status_code == 400
     assert answer.json()["error"]["fields"]["privacy_patterns"].startswith("bad: expected")
+
+
+def test_people_of_a_project_over_the_api(
+    project: Project, owner: User, reader: User, client_of: Callable[[User], Client]
+) -> None:
+    client, address = client_of(owner), "/api/v1/projects/support-agent/members"
+
+    new = client.post(address, {"email": "new@example.com", "role": "reader"}, content_type="application/json")
+    one = f"{address}/{new.json()['id']}"
+    changed = client.patch(one, {"role": "member"}, content_type="application/json").json()
+    listed = client.get(address).json()["items"]
+    again = client.post(address, {"email": "new@example.com", "role": "reader"}, content_type="application/json")
+    owners = next(item for item in listed if item["email"] == owner.email)
+    last = client.patch(f"{address}/{owners['id']}", {"role": "reader"}, content_type="application/json")
+
+    assert new.status_code == 201
+    assert User.objects.get(email="new@example.com").check_password(new.json()["first_password"])
+    assert changed["role"] == "member"
+    assert "first_password" not in str(listed)
+    assert again.status_code == 409
+    assert last.status_code == 409  # somebody must own it
+    assert client.delete(one).status_code == 204
+    assert not project.memberships.filter(user__email="new@example.com").exists()
