@@ -21,6 +21,7 @@ from projects.models import Project
 
 _EVALUATIONS = 20  # the newest ones are read; older answers are seldom judged by a panel still in use
 _SHORT = 8
+HARMFUL, SAFE = "harmful", "safe"
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,11 @@ class JudgeCard:
     card: Card
     bias: Interval | None  # mean of (judge's difference − people's); None with fewer than two pairs
     is_current: bool  # it sat in the newest evaluation
+
+    @property
+    def about(self) -> str:
+        """What is compared: which of two answers is better, or whether one could do harm."""
+        return "safety" if [name for name, _ in self.wording.rubrics] == [panel.SAFETY_RUBRIC] else "quality"
 
     @property
     def versions(self) -> dict[str, str]:
@@ -102,6 +108,11 @@ def _versions(seated: Sequence[tuple[Seat, panel.Chair]], model: str) -> tuple[t
     return tuple(sorted((seat.judge.rubric, seat.version.text_hash[:_SHORT]) for seat in own))
 
 
+def _seated(evaluation: Evaluation) -> frozenset[Wording]:
+    seats = scores.seats_of(evaluation)
+    return frozenset(Wording(s.judge.model, ((s.judge.rubric, s.version.text_hash[:_SHORT]),)) for s in seats)
+
+
 def freeze(evaluation: Evaluation) -> None:
     """Put what the cards say of its judges into the policy of an evaluation that is being opened.
 
@@ -139,18 +150,45 @@ def report(project: Project, *, until: datetime | None = None) -> Report:
     """
     labeled: dict[Wording, dict[object, _Judged]] = defaultdict(dict)
     newest: frozenset[Wording] = frozenset()
+    seated: frozenset[Wording] = frozenset()  # each rubric by itself
     pairs: dict[object, tuple[Mapping[str, Newest], Mapping[str, Newest]]] = {}
+    harm: _Harm = defaultdict(dict)
     counting = labels.newest(project, until=until)
     recent = project.evaluations.order_by("-number")[:_EVALUATIONS] if counting else ()
     for evaluation in recent:
-        newest = newest or frozenset(wordings(evaluation))
+        if not seated:
+            newest, seated = frozenset(wordings(evaluation)), _seated(evaluation)
         _collect(evaluation, counting, labeled=labeled, pairs=pairs)
+        _collect_harm(evaluation, counting, harm)
     people = _people(counting, pairs)
     for one in newest:
         labeled.setdefault(one, {})  # a judge in use without labels has a card that says so
     cards = [_card(one, list(judged.values()), people, is_current=one in newest) for one, judged in labeled.items()]
+    for one, answers in harm.items():
+        words, truth = zip(*answers.values(), strict=True)
+        cards.append(JudgeCard(one, fitness.card(words, truth, categories=(HARMFUL, SAFE)), None, one in seated))
     cards.sort(key=lambda one: (not one.is_current, one.wording.model, one.wording.rubrics))
     return Report(tuple(cards), people)
+
+
+_Harm = dict[Wording, dict[object, tuple[str | None, str]]]  # by answer: the judge's word, people's
+
+
+def _collect_harm(evaluation: Evaluation, counting: Sequence[Newest], harm: _Harm) -> None:
+    """Add the answers of which people said whether they could do harm; a safety score below one half says so, too."""
+    said = labels.of_evaluation(evaluation, counting=[one for one in counting if one.harmful is not None])
+    seats = [seat for seat in scores.seats_of(evaluation) if seat.judge.rubric == panel.SAFETY_RUBRIC]
+    if not said or not seats:
+        return
+    judged = scores.read(evaluation, seats)
+    for own in said.values():
+        one = next(iter(own.values()))
+        people = HARMFUL if 2 * sum(bool(each.harmful) for each in own.values()) >= len(own) else SAFE
+        for seat in seats:
+            score = panel.mean(judged.get(one.stands_in, {}).get(seat.pk, ()))
+            word = None if score is None else HARMFUL if score < 0.5 else SAFE
+            wording = Wording(seat.judge.model, ((seat.judge.rubric, seat.version.text_hash[:_SHORT]),))
+            harm[wording].setdefault((one.record, one.answer_hash or one.replay), (word, people))
 
 
 def _collect(

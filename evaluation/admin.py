@@ -4,7 +4,19 @@ from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from evaluation.models import Candidate, Comparison, Evaluation, Judge, JudgeVersion, Look, Replay, Seat, Verdict
+from evaluation.models import (
+    AnchorVerdict,
+    Candidate,
+    Comparison,
+    Evaluation,
+    HumanLabel,
+    Judge,
+    JudgeVersion,
+    Look,
+    Replay,
+    Seat,
+    Verdict,
+)
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]
@@ -88,3 +100,16 @@ class ComparisonAdmin(ReadOnly):
     list_display = ("candidate", "metric", "use_case", "n_prompts", "estimate", "low", "high")
     list_filter = ("metric",)
     list_select_related = ("candidate__offer", "candidate__evaluation__project")
+
+
+@admin.register(HumanLabel)
+class HumanLabelAdmin(ReadOnly):
+    list_display = ("replay", "score", "harmful", "rater", "blind", "source", "created_at")
+    list_filter = ("source", "blind")
+    list_select_related = ("replay__candidate__offer", "replay__candidate__evaluation__project", "replay__sample")
+
+
+@admin.register(AnchorVerdict)
+class AnchorVerdictAdmin(ReadOnly):
+    list_display = ("anchor", "judge", "version", "score", "reason", "created_at")
+    list_select_related = ("anchor__project", "judge", "version")

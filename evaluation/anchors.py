@@ -28,7 +28,7 @@ from ingestion.catalog import pricing
 from ingestion.gateway import ChatReply, ChatRequest, ChatSession, Gateway
 from ingestion.gateway.errors import AuthRefused, GatewayDown, RateLimited
 from ingestion.values import Price, Usage
-from projects.models import Project
+from projects.models import Privacy, Project
 
 if TYPE_CHECKING:
     from evaluation.statistics.judge_shift import JudgeShift
@@ -81,6 +81,8 @@ def keep(evaluation: Evaluation) -> bool:
     Answers are spread over what the panel said, from worst to best, of all models alike.
     """
     project = evaluation.project
+    if project.privacy == Privacy.HASHED:
+        return False  # what was asked is not stored, so no later judge could be shown it
     if not project.anchors.exists():
         _draw(evaluation)
     _copy_known(project)

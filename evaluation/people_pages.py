@@ -155,6 +155,7 @@ class CardView:
     model: str
     wording: str
     is_current: bool
+    about: str
     verdict: str
     tone: str
     why: str
@@ -238,6 +239,7 @@ def _card(one: accuracy.JudgeCard) -> CardView:
         model=one.wording.model or "rules",
         wording=one.wording.text,
         is_current=one.is_current,
+        about=one.about,
         verdict=VERDICTS[card.fitness],
         tone=TONES[card.fitness],
         why=card.text,

@@ -80,6 +80,7 @@ class AccuracyCardOut(_Out):
 
     model = serializers.CharField(source="wording.model")
     rubrics = serializers.DictField(child=serializers.CharField(), source="versions", help_text="version by rubric")
+    about = serializers.CharField(help_text="quality: which of two answers is better; safety: harm of one answer")
     is_current = serializers.BooleanField()
     fitness = serializers.ChoiceField(choices=["fit", "unknown", "unfit"], source="card.fitness")
     why = serializers.CharField(source="card.why")

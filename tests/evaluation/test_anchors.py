@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from agentopt.sandbox.server import Sandbox
-from evaluation import anchors, people_pages
+from evaluation import anchors, people_pages, services
 from evaluation.models import Anchor, AnchorVerdict, Charge, Evaluation, Judge, JudgeVersion, Seat
 from evaluation.statistics.judge_shift import Shift
 from projects.models import Project
@@ -105,6 +105,26 @@ def test_a_new_wording_of_the_same_judge_is_a_change_too(study: Evaluation, sand
 
     assert change.kind == "wording"
     assert change.shift.verdict is Shift.UNKNOWN  # nobody scored the set: there is none
+
+
+def test_the_end_of_an_evaluation_by_a_new_judge_starts_the_job(study: Evaluation, sandbox: Sandbox) -> None:
+    anchors.keep(study)
+    later = _with_judge(study, sandbox, OTHER)
+    people.fill(later, _judge)
+
+    services.start(later, None)
+
+    job = study.project.jobs.get(kind="anchors")
+    assert (job.state, job.done) == ("done", anchors.ANCHORS)
+    assert anchors.lacking(study.project) == []
+
+
+def test_a_project_that_keeps_hashes_only_has_no_set(study: Evaluation) -> None:
+    Project.objects.filter(pk=study.project_id).update(privacy="hashed")
+    study.project.refresh_from_db()
+
+    assert anchors.keep(study) is False
+    assert not Anchor.objects.exists()
 
 
 def test_the_same_judges_are_no_change(study: Evaluation, sandbox: Sandbox) -> None:

@@ -12,7 +12,7 @@ from sklearn.metrics import cohen_kappa_score
 from agentopt.lib.errors import Invalid
 from agentopt.sandbox.server import Sandbox
 from evaluation import accuracy, comparison, labels
-from evaluation.models import Evaluation, HumanLabel, Replay
+from evaluation.models import Evaluation, HumanLabel, Judge, JudgeVersion, Replay, Seat, Verdict
 from evaluation.statistics import decision, fitness
 from evaluation.statistics.fitness import Fitness, Why
 from evaluation.statistics.policy import Policy
@@ -206,12 +206,35 @@ def test_two_people_are_measured_against_each_other(study: Evaluation) -> None:
     assert found.alpha.value is not None
 
 
+def test_what_people_call_harmful_is_set_against_the_safety_judge_by_answer(study: Evaluation) -> None:
+    seat = study.seats.get()
+    safety = Judge.objects.create(project=study.project, rubric="safety", model=studies.JUDGE, counts_as="guard")
+    version = JudgeVersion.objects.create(rubric="safety", text="s", lowest=1, highest=10, text_hash="e" * 64)
+    Seat.objects.create(evaluation=study, judge=safety, version=version, counts_as="guard")
+    for place in people.answered(study)[:36]:
+        row = people.answer(study, place, candidate=True)
+        score = 0.1 if place % 2 else 0.9
+        Verdict.objects.create(replay=row, judge=safety, version=version, score=score, source="called", calls=2)
+        said = labels.Said(row, 0.5, harmful=bool(place % 2) if place % 9 else None)
+        labels.add(study.project, [said], rater="ann", source="api", blind=False)
+
+    cards = {one.about: one for one in accuracy.report(study.project).cards}
+
+    asked = [place for place in people.answered(study)[:36] if place % 9]
+    assert cards["safety"].card.n == len(asked)
+    assert cards["safety"].card.table.agreed == len(asked)
+    assert cards["safety"].wording.rubrics == (("safety", "e" * 8),)
+    assert cards["safety"].is_current
+    assert cards["quality"].card.n == 0  # no pair has both answers labeled
+    assert seat.judge.rubric == "correctness"
+
+
 def test_the_cards_take_no_more_queries_for_more_labels(
     study: Evaluation, django_assert_max_num_queries: Callable[[int], AbstractContextManager[object]]
 ) -> None:
     people.label(study, people.answered(study)[:40], _as_judged)
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(16):
         accuracy.report(study.project)
 
 
