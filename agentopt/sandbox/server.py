@@ -19,7 +19,7 @@ from aiohttp import web
 
 from agentopt.lib import judge_form
 from agentopt.sandbox import faults as trouble
-from agentopt.sandbox import recorded, traffic, truths, worlds
+from agentopt.sandbox import probes, recorded, traffic, truths, worlds
 from agentopt.sandbox.exports import Exports, Refused
 from agentopt.sandbox.faults import Fault
 from agentopt.sandbox.worlds import Reply
@@ -255,6 +255,9 @@ class _Routes:
             return _completion(call, _said("I would give this a solid eight out of ten: friendly and clear.", call))
         if self.sandbox.recordings:
             return self._recorded(call, self.sandbox.recordings)
+        if call.asked is not None and call.model in probes.NAMES:
+            prompt = str(call.body["messages"][-1]["content"])
+            return _completion(call, _said(probes.answer(call.model, call.asked, prompt, seed=self.sandbox.seed), call))
         name = _STAND_IN if call.model.startswith("fault-") else call.model
         model = worlds.model_named(name)
         if model is None:

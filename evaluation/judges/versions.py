@@ -26,7 +26,7 @@ def of_file(rubric: str) -> JudgeVersion:
     """The version that a rubric's file is now."""
     lowest, highest = _SCALES.get(rubric, _SCALE)
     form = Form.PAIR if rubric == PREFERENCE else Form.ANSWER
-    return _stored(None, rubric, _text(rubric), form=form, scale=(lowest, highest))
+    return _stored(None, rubric, text_of(rubric), form=form, scale=(lowest, highest))
 
 
 def own(project: Project, name: str, text: str, *, lowest: float, highest: float) -> JudgeVersion:
@@ -66,7 +66,8 @@ def settings_of(version: JudgeVersion) -> dict[str, Any]:
     return found
 
 
-def _text(rubric: str) -> str:
+def text_of(rubric: str) -> str:
+    """A rubric of the product as its file stands, with what every judge is told."""
     return whole(_file(rubric))
 
 
