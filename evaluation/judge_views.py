@@ -32,6 +32,7 @@ def listing(request: HttpRequest, slug: str) -> HttpResponse:
         "project": project,
         "judges": [entry for entry in found if entry.kind != "rule"],
         "rules": [(entry, rules.SAID[rules.Rule(entry.name)]) for entry in found if entry.kind == "rule"],
+        "has_standing": any(entry.models for entry in found if entry.kind == "product"),
         "languages": refusals.LANGUAGES,
         "may_set": access.may(request.user, project, Role.OWNER),
     }

@@ -395,6 +395,7 @@ def _case(place: Place, rows: Mapping[int, Replay]) -> Case:
     first, second = (row, other) if place.stood_first or other is None else (other, row)
     request = replay.logged_body(getattr(row.sample.record, "body", None)) or {"messages": []}
     known = Reference.of(row.sample.reference)
+    known = known and known.beside(*(one.answer for one in (first, second) if one is not None))
     return rubric.case(request, _said(first), reference=known, second=None if second is None else _said(second))
 
 

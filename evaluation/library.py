@@ -217,7 +217,7 @@ def _entry(
         kind=kind,
         form=form,
         models=tuple(judge.model for judge in now if judge.model),
-        counts_as=last.counts_as if last is not None else "",
+        counts_as=last.counts_as if last is not None else seating.counted(name) if kind == "product" else "",
         margin=last.margin if last is not None else None,
         repeats=last.repeats if last is not None else 1,
         is_active=bool(now),

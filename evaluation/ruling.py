@@ -40,6 +40,7 @@ def given_of(row: Replay) -> rules.Given:
     """What rules read of an answer; its sample, record and body come with it."""
     request: Mapping[str, Any] = replay.logged_body(getattr(row.sample.record, "body", None)) or {}
     form = request.get("response_format")
+    known = Reference.of(row.sample.reference)
     return rules.Given(
         asked="",  # the refusal was told when the answer came
         answer=row.answer,
@@ -47,5 +48,5 @@ def given_of(row: Replay) -> rules.Given:
         finish_reason=row.finish_reason,
         refused=row.refused,
         response_format=form if isinstance(form, Mapping) else None,
-        reference=Reference.of(row.sample.reference),
+        reference=known and known.beside(row.answer),
     )

@@ -44,6 +44,9 @@ class Verdict:
     explanation: str = ""
 
 
+METADATA, LABEL = "metadata", "label"  # who knows what is right: the program that logged the call, or a person
+
+
 @dataclass(frozen=True)
 class Reference:
     """What is known to be right for a prompt; `source` says who knows it. None: that part is not known."""
@@ -51,6 +54,14 @@ class Reference:
     source: str
     answer: str | None = None
     tool_calls: tuple[Mapping[str, Any], ...] | None = None  # in the form of chat completions; (): none is right
+
+    def beside(self, *answers: str) -> "Reference | None":
+        """This reference for judging these answers; None where a person's label made one of them the reference.
+
+        A judge that is shown an answer as right agrees with the person who said so, which would prove nothing.
+        """
+        own = (self.answer or "").strip()
+        return None if self.source == LABEL and any(answer.strip() == own for answer in answers) else self
 
     @classmethod
     def of(cls, stored: object) -> "Reference | None":

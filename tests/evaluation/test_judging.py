@@ -12,12 +12,12 @@ from django.utils import timezone
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Conflict
 from agentopt.sandbox.server import Sandbox, running
-from evaluation import comparison, judging, services
+from evaluation import comparison, judging, references, services
 from evaluation.calls import End, Ended, Limits
 from evaluation.judges import rules, versions
-from evaluation.judges.base import Unscored
+from evaluation.judges.base import Reference, Unscored
 from evaluation.judges.rules import Rule
-from evaluation.models import Evaluation, Judge, Verdict
+from evaluation.models import Evaluation, HumanLabel, Judge, Replay, Verdict
 from ingestion.gateway import ChatReply, open_gateway, patience
 from projects.models import Project
 from tests.evaluation import studies
@@ -338,3 +338,39 @@ def test_a_judge_of_an_arms_family_is_refused_and_can_be_allowed_with_a_mark(
     assert evaluation.conditions["same_family"] == [
         {"judge": "aurora-mini", "family": "aurora", "models": ["aurora-large"]}
     ]
+
+
+# ------------------------------------------------------------------------------------------------ references
+def test_a_reference_is_read_from_metadata_and_from_full_marks_of_people(
+    project: Project, sandbox: Sandbox, tmp_path: Path
+) -> None:
+    first = study_of(project, sandbox, tmp_path)
+    replays = list(Replay.objects.filter(sample__evaluation=first, tool_calls=[]).exclude(answer="")[:3])
+    for replay, scores in zip(replays, ([1.0, 1.0], [1.0, 0.5], [0.5]), strict=True):
+        for rater, score in enumerate(scores):
+            HumanLabel.objects.create(
+                project=project, replay=replay, blind=True, score=score, source="api", rater=f"person {rater}"
+            )
+
+    found = references.read(project, [replay.sample.record_id for replay in replays])
+
+    assert set(found) == {replays[0].sample.record_id}
+    known = Reference.of(found[replays[0].sample.record_id])
+    assert known is not None
+    assert known.beside("Another answer.") == known
+    assert known.beside("Another answer.", replays[0].answer) is None  # its own label proves nothing
+
+
+@pytest.mark.parametrize(
+    ("given", "read"),
+    [
+        ('[{"name": "find", "arguments": {"id": 1}}]', [("find", '{"id": 1}')]), ("[]", []), ("", None), ("{", None),
+        ([{"function": {"name": "find", "arguments": "{}"}}], [("find", "{}")]), ([{"arguments": {}}], None),
+        ([1], None), (3, None),
+    ],
+)  # fmt: skip
+def test_expected_tool_calls_are_read_in_either_form_or_not_at_all(given: object, read: object) -> None:
+    calls = references.tool_calls_of(given)
+
+    found = None if calls is None else [(c["function"]["name"], c["function"]["arguments"]) for c in calls]
+    assert found == read
