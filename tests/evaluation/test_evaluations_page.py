@@ -97,7 +97,7 @@ def test_the_list_says_state_result_and_spend(opened: Evaluation, reader: User, 
     assert "stopped at the cap" in page
     assert "Stopped at the cap: $1.00 of $1.00 are spent." in page
     assert opened.get_absolute_url() in page
-    assert "hx-trigger" not in page
+    assert "every 5s" not in page  # nothing runs
 
 
 def test_the_list_pages_by_number(opened: Evaluation, reader: User, client_of: Clients) -> None:
