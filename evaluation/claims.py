@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
 
+from evaluation import writing
 from evaluation.models import Claim
 from projects.models import Project
 
@@ -47,7 +48,7 @@ class Claims:
         until = now + LEASE
         # in one order, or two processes that take the same ones would wait for each other
         rows = [Claim(project=self._project, key=key, holder=self._holder, until=until) for key in sorted(set(keys))]
-        Claim.objects.bulk_create(rows, ignore_conflicts=True)
+        writing.insert_new(rows)
         ours = set(there.filter(holder=self._holder).values_list("key", flat=True))
         self._held |= ours
         return ours

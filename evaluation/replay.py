@@ -54,6 +54,15 @@ class Place:
 
 
 @dataclass(frozen=True)
+class _Logged:
+    """What is told of a sampled call beside its request."""
+
+    position: int
+    input_tokens: int | None
+    output_tokens: int | None
+
+
+@dataclass(frozen=True)
 class _Question:
     """One request that several places may wait for."""
 
@@ -108,8 +117,12 @@ def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
 
     Seed and temperature stay as logged: adding some would replay another request than the one in production.
     """
+    return _body(None if record_body is None else record_body.request)
+
+
+def _body(request: str | None) -> dict[str, Any] | None:
     try:
-        body = json.loads(record_body.request) if record_body is not None else None
+        body = json.loads(request) if request is not None else None
     except (ValueError, RecursionError):
         return None
     if not isinstance(body, dict) or not isinstance(body.get("messages"), list) or not body["messages"]:
@@ -163,13 +176,13 @@ class _Run:
 
     def _chunk(self, places: Sequence[Place]) -> list[calls.Ask[_Question]]:
         """Sort a chunk into what cannot be asked, what was answered before, what is being asked, and what is new."""
-        samples = {
-            sample.pk: sample
-            for sample in Sample.objects.filter(pk__in={place.sample_id for place in places}).select_related(
-                "record__body"
-            )
-        }
-        bodies = {pk: logged_body(getattr(sample.record, "body", None)) for pk, sample in samples.items()}
+        wanted = Sample.objects.filter(pk__in={place.sample_id for place in places})
+        # columns, not rows: to make objects of a call and its body takes longer than to read them
+        rows = wanted.values_list(
+            "pk", "position", "record__input_tokens", "record__output_tokens", "record__body__request"
+        )
+        samples = {pk: _Logged(position, given, said) for pk, position, given, said, _ in rows}
+        bodies = {pk: _body(request) for pk, *_, request in rows}
         lost = [place for place in places if bodies[place.sample_id] is None]
         asked = [(place, self._adapted(place, body)) for place in places if (body := bodies[place.sample_id])]
         keyed = [(place, adapted, self._key(place, adapted.body)) for place, adapted in asked]
@@ -215,7 +228,7 @@ class _Run:
         ]
         return {row.cache_key: row for row in lasting}
 
-    def _ask(self, place: Place, key: str, *, sample: Sample, adapted: adaptation.Adapted) -> calls.Ask[_Question]:
+    def _ask(self, place: Place, key: str, *, sample: "_Logged", adapted: adaptation.Adapted) -> calls.Ask[_Question]:
         name = self.candidates[place.candidate_id].offer.name
         trace = f"agentopt-{self.evaluation.pk}-{sample.position}-{place.candidate_id}-{place.repetition}-{key[:8]}"
         messages = tuple(
@@ -234,11 +247,11 @@ class _Run:
         question = _Question(key, name, messages, trace, adaptation.written(adapted.codes))
         return calls.Ask(question, request, self._estimate(sample, messages, name=name))
 
-    def _estimate(self, sample: Sample, messages: Sequence[tuple[str, str]], *, name: str) -> int | None:
+    def _estimate(self, sample: "_Logged", messages: Sequence[tuple[str, str]], *, name: str) -> int | None:
         """What the call may cost, from the logged lengths; None without a price."""
         price = self.prices.get(name)
         asked = sum(len(text) for _, text in messages) // _CHARACTERS_PER_TOKEN
-        known = Usage(sample.record.input_tokens or asked, sample.record.output_tokens or asked, None)
+        known = Usage(sample.input_tokens or asked, sample.output_tokens or asked, None)
         return pricing.cost_nanousd(known, price) if price is not None else None
 
     def cost(self, finished: calls.Finished[_Question]) -> int | None:
@@ -323,7 +336,8 @@ class _Run:
                 row.calls += failed.calls  # what was sent stays counted
                 before.append(failed.pk)
         with transaction.atomic():
-            Replay.objects.filter(pk__in=before, again=True).delete()
+            if before:
+                Replay.objects.filter(pk__in=before, again=True).delete()
             writing.insert_new(rows)
         self.limits.stored += len(rows)
 
