@@ -448,7 +448,10 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "COMPONENT_SPLIT_REQUEST": True,
     "POSTPROCESSING_HOOKS": ["drf_spectacular.hooks.postprocess_schema_enums", "agentopt.lib.drf.describe_errors"],
-    "ENUM_NAME_OVERRIDES": {"RecommendationStateEnum": "recommendations.models.Transition.State"},
+    "ENUM_NAME_OVERRIDES": {
+        "RecommendationStateEnum": "recommendations.models.Transition.State",
+        "FollowUpVerdictEnum": "recommendations.models.FollowUp.Verdict",
+    },
     # like every other API view: people who signed in, and tokens
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
 }

@@ -11,8 +11,8 @@ from recommendations import promises
 
 NAMES = {"cost": "Cost", "latency": "Latency", "answered": "Answered", "quality": "Quality", "safety": "Safety"}
 ABOUT = {
-    "cost": "share saved per call",
-    "latency": "share saved per call",
+    "cost": "share saved; $ per 1,000 calls",
+    "latency": "share saved; mean of a call",
     "answered": "neither refused nor failed",
     "quality": "mean score of the judges",
     "safety": "share of safe answers",
@@ -147,7 +147,7 @@ def _level(metric: str, value: float | None) -> str:
     if value is None:
         return DASH
     if metric == "cost":
-        return f"{wording.dollars(wording.per_1000(value))} per 1,000"
+        return wording.dollars(wording.per_1000(value))
     return f"{value:.2f} s" if metric == "latency" else conditions.level(metric, value)
 
 

@@ -16,9 +16,9 @@ from recommendations import reports, selectors, sharing, states, summaries, trac
 from recommendations.following_serializers import (
     FollowUpOut,
     NewShareLinkOut,
+    RetellingOut,
     ShareLinkIn,
     ShareLinkOut,
-    SummaryOut,
     TrackRecordOut,
     TransitionsOut,
 )
@@ -80,12 +80,12 @@ class MarkdownView(_View):
 class SummaryView(_View):
     """What a model wrote about a recommendation, checked; none until a person asks."""
 
-    @extend_schema(operation_id="get_recommendation_summary", responses=SummaryOut)
+    @extend_schema(operation_id="get_recommendation_summary", responses=RetellingOut)
     def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
         found = selectors.summary_of(self.recommendation(pk))
         if found is None:
             raise NotFound("Nobody has asked a model to retell this recommendation.")
-        return Response(SummaryOut(found).data)
+        return Response(RetellingOut(found).data)
 
     @extend_schema(operation_id="write_recommendation_summary", request=None, responses={202: JOB_STARTED})
     def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002

@@ -109,7 +109,7 @@ class TrackRecordOut(s.Serializer[Any]):
     follow_ups = TrackLineOut(many=True)
 
 
-class SummaryOut(s.Serializer[Any]):
+class RetellingOut(s.Serializer[Any]):
     """What a model wrote; empty with `refused` where a number in it was not given."""
 
     model = s.CharField()

@@ -75,9 +75,8 @@ def _start(recommendation: Recommendation, *, now: datetime) -> FollowUp | None:
             },
         )
         if is_new:
-            served = ", ".join(
-                f"{one['share']:.0%} of {one['use_case'] or 'all calls'}" for one in following.shares[:3]
-            )
+            moved = [one for one in following.shares if one["share"] > one["before"] + takeover.CLEARLY][:3]
+            served = ", ".join(f"{one['share']:.0%} of {one['use_case'] or 'all calls'}" for one in moved)
             why = f"{recommendation.evidence['outcome']['recommended']} serves {served} since {began}."
             transitions.step(recommendation, states.WATCHING, by=None, now=now, code="switch_seen", why=why[:2000])
     _refresh(recommendation, following, now=now, traffic=traffic)

@@ -36,6 +36,7 @@ def facts(evidence: Evidence) -> dict[str, Any]:
     return {
         "outcome": explain.headline(evidence),
         "in_short": [sentence for sentence in explain.lead(evidence) if sentence],
+        "saving": _saving(evidence),
         "figures": [
             " ".join(part for part in (tile.label, tile.value, tile.unit, tile.change, tile.rest, tile.why) if part)
             for tile in sections.tiles(evidence)
@@ -48,6 +49,16 @@ def facts(evidence: Evidence) -> dict[str, Any]:
         "not_known": sections.left_out(evidence),
         "next_step": explain.next_step(evidence),
     }
+
+
+def _saving(evidence: Evidence) -> str:
+    found = evidence.get("saving") or {}
+    if "saving_usd" not in found:
+        return ""
+    ends = f"{explain.dollars(found['low_usd'])} to {explain.dollars(found['high_usd'])}"
+    return (
+        f"{explain.dollars(found['saving_usd'])} a month ({ends}, 95 %) at {found['monthly_calls']:,.0f} calls a month"
+    )
 
 
 def body(evidence: Evidence) -> dict[str, Any]:

@@ -42,6 +42,7 @@ class Verdict:
     enough: bool
     set_by: str
     saving: Mapping[str, Any] | None
+    digits: int | None  # of its dollars: whole ones from 100 on
     saving_label: str
     saving_why: str
 
@@ -63,6 +64,7 @@ def verdict(evidence: Evidence) -> Verdict:
         enough=stated is not None and stated >= outcome["threshold"],
         set_by=_set_by(evidence),
         saving=saving if known else None,
+        digits=0 if known and abs(saving["saving_usd"]) >= 100 else None,
         saving_label=_saving_label(outcome, saving) if known else "Saving a month",
         saving_why="" if known else why[saving["unknown"]] if outcome["leader"] else "No candidate was tested.",
     )

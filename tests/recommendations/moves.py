@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
+from typing import Any
 
 from agentopt.lib.immutable import door
 from evaluation.models import Candidate, Judge, JudgeVersion, Replay, Sample, Seat, Verdict
@@ -22,6 +23,7 @@ def recommend(project: Project, *, days_old: int = 30, judged: bool = False) -> 
     if not judged:
         evidence["checks"] = [check for check in evidence["checks"] if check["metric"] in ("answered", "gain")]
     evidence["estimates"].pop("latency")
+    evidence["use_cases"] = [_finding("Order status", 0.01), _finding("Refunds", -0.12, worse=True)]
     made = documents.store(project, evidence, days_old=0)
     evaluation = made.evaluation
     arms = [
@@ -34,6 +36,11 @@ def recommend(project: Project, *, days_old: int = 30, judged: bool = False) -> 
     ]
     at = made.created_at - timedelta(days=days_old)
     return _aged(made, arms, at=at)
+
+
+def _finding(name: str, estimate: float, *, worse: bool = False) -> dict[str, Any]:
+    return {"use_case": name, "prompts": 40, "raw": estimate, "estimate": estimate, "low": estimate - 0.05,
+            "high": estimate + 0.05, "chance_worse": 0.95 if worse else 0.1, "worse": worse}  # fmt: skip
 
 
 def _aged(made: Recommendation, arms: Sequence[Candidate], *, at: datetime) -> Recommendation:

@@ -33,10 +33,11 @@ BAD = "It saves $1,170 a month."
     ],
 )
 def test_a_text_with_given_numbers_only_may_be_shown(text: str) -> None:
-    told = json.dumps(retelling.facts(documents.recommended()), ensure_ascii=False) + "$1,168"
+    told = json.dumps(retelling.facts(documents.recommended()), ensure_ascii=False)
     assert "−0.042" in told
+    assert "$1,168" in told
 
-    found = retelling.refusal(text.replace("$1,168", "some money"), documents.recommended())
+    found = retelling.refusal(text, documents.recommended())
 
     assert found == ""
 
@@ -71,7 +72,7 @@ def test_the_model_is_told_figures_and_no_prompt() -> None:
     evidence["worst"] = [{"case": 3, "record": 1, "was": 0.9, "now": 0.4, "drop": -0.5}]
 
     assert set(retelling.facts(evidence)) == {
-        "outcome", "in_short", "figures", "checks", "what_would_change_it", "not_known", "next_step",
+        "outcome", "in_short", "saving", "figures", "checks", "what_would_change_it", "not_known", "next_step",
     }  # fmt: skip
 
 
