@@ -34,7 +34,7 @@ WHY = {
     "no_common_use_case": "the two models serve no use case in common",
     "nothing_to_compare": "nothing was measured before",
 }
-UNJUDGED = "production answers are not judged by the same judges"
+UNJUDGED = "not judged by the same judges"
 
 
 @dataclass(frozen=True)
@@ -125,16 +125,19 @@ def _line(one: Mapping[str, Any], decided: str | None) -> Line:
     def say(value: float | None) -> str:
         if is_share:
             return wording.percent(value, 0)
-        return conditions.difference(metric, value)
+        return conditions.difference(metric, value, bare=True)
+
+    def ends(low: float, high: float) -> str:
+        return f"({say(low)} to {say(high)})" if is_share else conditions.span(metric, low, high)
 
     known = one["estimate"] is not None
     return Line(
         name=NAMES.get(metric, metric),
         about=ABOUT.get(metric, ""),
-        promised=f"{say(one['promised'])} ({say(one['promised_low'])} to {say(one['promised_high'])})",
+        promised=f"{say(one['promised'])} {ends(one['promised_low'], one['promised_high'])}",
         realised=say(one["estimate"]) if known else DASH,
-        interval=f"({say(one['low'])} to {say(one['high'])})" if known else "",
-        required=f"above {say(one['bar'])}",
+        interval=ends(one["low"], one["high"]) if known else "",
+        required=f"above {say(one['bar']) if is_share else conditions.difference(metric, one['bar'])}",
         before=_level(metric, one["before"]),
         after=_level(metric, one["after"]),
         state=word,

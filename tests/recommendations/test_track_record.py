@@ -72,7 +72,7 @@ def test_the_page_shows_promised_against_realised(
 
     assert "After the switch" in text
     assert "66\u202f% (64\u202f% to 68\u202f%)" in text
-    assert "production answers are not judged by the same judges" in text
+    assert "not judged by the same judges" in text
     assert "every promise that is measured is kept" in text
     assert 'badge state ok">confirmed' in text
 
