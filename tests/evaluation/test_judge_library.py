@@ -74,7 +74,7 @@ def test_another_projects_judge_is_not_there(project: Project, make_project: Any
         library.history(make_project("Other"), "tone")
 
 
-def test_an_own_guard_is_judged_and_decides(ready: Project) -> None:
+def test_an_own_guard_is_judged_and_decides(ready: Project, owner: User, client_of: Callable[[User], Client]) -> None:
     library.save_own(ready, TONE, by=None)
     gateway = open_gateway(ready.connection)
     request = services.EvaluationRequest(candidates=("corvus-medium",), limit=40)
@@ -87,6 +87,9 @@ def test_an_own_guard_is_judged_and_decides(ready: Project) -> None:
     named = {c["metric"] for look in evaluation.looks.all() for c in look.conditions}
     assert "tone" in named
     assert Verdict.objects.filter(judge__rubric="tone", score__isnull=False).exists()
+    page = client_of(owner).get(evaluation.get_absolute_url())
+    assert page.status_code == 200
+    assert "Tone" in page.content.decode()
 
 
 # ------------------------------------------------------------------------------------------------ dry run
