@@ -24,8 +24,8 @@ MODELS = [
 _CHUNK = 50_000
 
 
-def fill(project: Project, n_rows: int, *, seed: int = 1) -> None:
-    """Give a project `n_rows` calls, in one batch a chunk."""
+def fill(project: Project, n_rows: int, *, seed: int = 1, calls_a_trace: int | None = None) -> None:
+    """Give a project `n_rows` calls, in one batch a chunk; a chunk shares 100 traces, unless each has so many calls."""
     rng = np.random.default_rng(seed)
     made = 0
     while made < n_rows:
@@ -35,8 +35,9 @@ def fill(project: Project, n_rows: int, *, seed: int = 1) -> None:
                 project=project, number=project.batches.count() + 1, source="file", format="openai", added=size,
                 manifest_hash="0" * 64,
             )  # fmt: skip
-            traces = Trace.objects.bulk_create([Trace(project=project, key=f"{batch.pk}-{n}") for n in range(100)])
-            pks = [trace.pk for trace in traces]
+            n_traces = -(-size // calls_a_trace) if calls_a_trace else 100
+            traces = Trace.objects.bulk_create(Trace(project=project, key=f"{batch.pk}-{n}") for n in range(n_traces))
+            pks = [trace.pk for trace in traces for _ in range(calls_a_trace or 1)]
             _write(_rows(batch, pks, start=made, size=size, of=n_rows, rng=rng))
         made += size
     with connection.cursor() as cursor:
@@ -58,7 +59,7 @@ def _rows(
         provider, model = MODELS[models[n]]
         failed = chance[0][n] < 0.02
         yield {
-            "project_id": batch.project_id, "batch_id": batch.pk, "trace_id": traces[n % 100],
+            "project_id": batch.project_id, "batch_id": batch.pk, "trace_id": traces[n % len(traces)],
             "source_id": f"call-{start + n}", "key": uuid.UUID(bytes=rng.bytes(16)), "version": 1,
             "occurred_at": FIRST + step * (start + n), "provider": provider, "model": model,
             "prompt_version": f"v{versions[n]}", "status": "failed" if failed else "ok",

@@ -14,6 +14,7 @@ from recommendations.drift.models import DriftSeries
 from recommendations.drift.references import Reference
 from recommendations.drift.scales import Array
 from recommendations.drift.values import Scope
+from recommendations.models import Decision
 
 SEGMENTS = 12
 NEAR = timedelta(days=7)
@@ -105,6 +106,13 @@ def _related(
     dated = Price.objects.filter(offered, valid_from__gte=(began - NEAR).date(), valid_from__lte=until.date())
     prices = dated.filter(offer__model__in=models).select_related("offer").order_by("valid_from", "pk")
     out += [{"kind": "price", "name": price.offer.model, "at": price.valid_from.isoformat()} for price in prices[:5]]
+    decided = Decision.objects.filter(
+        recommendation__project=recall.project, kind=Decision.Kind.ACKNOWLEDGED, at__gte=began - NEAR, at__lte=until
+    )
+    out += [
+        {"kind": "decision", "name": str(one.recommendation_id), "at": one.at.isoformat()}
+        for one in decided.order_by("at")[:5]
+    ]
     days = max((alarm.at - alarm.began) / 24, 1 / 24)
     assert row.reference_since is not None and row.reference_until is not None  # noqa: S101, PT018 - it raised an alarm
     usual = len(volume[0]) / max((row.reference_until - row.reference_since).total_seconds() / 86400, 1e-9)

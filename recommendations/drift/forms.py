@@ -37,20 +37,24 @@ class RuleForm(StyledForm):
     direction = forms.ChoiceField(label="moves by", choices=DriftRule.Direction.choices, initial="any")
     target = forms.ChoiceField(label="of", required=False)
     least = forms.FloatField(
-        label="Smallest shift worth an alert, %", required=False, min_value=0.1, max_value=500,
+        label="Smallest shift, %", required=False, min_value=0.1, max_value=500,
         help_text="Of amounts in percent, of rates and scores in points. Empty: 5 % of amounts, 1 point of rates.",
     )  # fmt: skip
     min_conversations = forms.IntegerField(
-        label="Conversations the reference needs", min_value=30, max_value=1_000_000, initial=100
+        label="Least conversations",
+        min_value=30,
+        max_value=1_000_000,
+        initial=100,
+        help_text="That the reference needs before anything is tested.",
     )
-    quiet_hours = forms.IntegerField(label="Quiet after an alert, hours", min_value=0, max_value=24 * 90, initial=24)
+    quiet_hours = forms.IntegerField(label="Quiet after, hours", min_value=0, max_value=24 * 90, initial=24)
     reference = forms.ChoiceField(label="Against", choices=DriftRule.Kind.choices, initial="rolling")
     reference_days = forms.IntegerField(
         label="Days of the reference", min_value=7, max_value=90, initial=28,
         help_text="From 14 days on the hours of a week are told apart.",
     )  # fmt: skip
     pinned_since = forms.DateField(label="Pinned from", required=False, widget=forms.DateInput(_DAY))
-    pinned_until = forms.DateField(label="Pinned until, the day after", required=False, widget=forms.DateInput(_DAY))
+    pinned_until = forms.DateField(label="Pinned until", required=False, widget=forms.DateInput(_DAY))
     active = forms.BooleanField(label="This rule is on", required=False, initial=True)
 
     def __init__(self, *args: Any, project: Project, **kwargs: Any) -> None:

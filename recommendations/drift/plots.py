@@ -22,7 +22,7 @@ def daily(
     label = METRICS[metric].label
     shapes = [charts.line_x(_ms(began), name="c4", y=(0, top), dash="dot")]
     if band:
-        shapes += [charts.zone_y(band[0], band[1])]
+        shapes += [charts.zone_y(band[0], band[1]) | {"name": "ok-soft"}]
     return charts.Chart(
         id="f-level",
         title=f"{label[0].upper()}{label[1:]} by day",

@@ -170,7 +170,9 @@ def _bounds(alert: Alert) -> str:
 
 
 def _segments(found: Sequence[dict[str, Any]]) -> list[Segment]:
-    shown = [one for one in found if one["part"] is not None][:MOST_SEGMENTS]
+    # what served everything before and since stands out by nothing
+    told = [one for one in found if one["part"] is not None and min(one["share_before"], one["share_after"]) < 0.999]
+    shown = told[:MOST_SEGMENTS]
     return [
         Segment(
             one["dimension"].replace("_", " "), one["name"], one["share_before"], one["share_after"], one["n"],
@@ -260,26 +262,27 @@ def rule_rows(project: Project) -> list[RuleRow]:
         if one.get("evidence") is not None:
             evidence[one["rule"]] = max(evidence.get(one["rule"], 0.0), one["evidence"])
     names = {str(pk): name for pk, name in project.use_cases.values_list("pk", "name")}
-    return [_rule_row(row, evidence.get(row.pk), names) for row in rows]
+    return [_rule_row(row, evidence.get(row.pk), names, watch_began=newest is not None) for row in rows]
 
 
-def _rule_row(rule: DriftRule, nearest: float | None, names: dict[str, str]) -> RuleRow:
+def _rule_row(rule: DriftRule, nearest: float | None, names: dict[str, str], *, watch_began: bool) -> RuleRow:
     value = names.get(rule.scope_value, rule.scope_value) if rule.scope == "use_case" else rule.scope_value
     scope = f"{rule.get_scope_display()} {value}" if rule.scope else "all conversations"
-    return RuleRow(rule, rule.get_metric_display(), scope, _standing(rule), nearest)
+    return RuleRow(rule, rule.get_metric_display(), scope, _standing(rule, watch_began=watch_began), nearest)
 
 
-def _standing(rule: DriftRule) -> str:
+def _standing(rule: DriftRule, *, watch_began: bool) -> str:
     if not rule.active:
         return "off"
     rows = list(rule.series.all())
     if any(row.reference is not None for row in rows):
         return "watching"
-    if rule.metric == "quality" and not rows:
-        return "no judged samples yet"
+    if not rows and watch_began:
+        return "no judged samples yet" if rule.metric == "quality" else "no use cases yet"
     return next((row.trouble for row in rows if row.trouble), "waits for the first check")
 
 
 def rule_json(rule: DriftRule) -> dict[str, Any]:
     """A rule as the API shows it."""
-    return {"id": rule.pk, **rules.terms_of(rule), "standing": _standing(rule)}
+    began = rule.metric in {"mix", "quality"} and DriftCheck.objects.filter(project=rule.project_id).exists()
+    return {"id": rule.pk, **rules.terms_of(rule), "standing": _standing(rule, watch_began=began)}

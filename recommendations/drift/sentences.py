@@ -75,6 +75,8 @@ def related(change: dict[str, Any]) -> str:
     kind, name = change["kind"], change["name"]
     if kind == "volume":
         return f"{wording.signed(100 * (change['factor'] - 1), 0)}{wording.THIN}% {name}"
+    if kind == "decision":
+        return f"recommendation {name} acknowledged"
     return f"{RELATED[kind]} {name}"
 
 

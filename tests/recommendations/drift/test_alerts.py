@@ -15,7 +15,7 @@ from django.utils import timezone
 from agentopt.lib.errors import Conflict, Invalid
 from ingestion.models import LogRecord
 from projects.models import AuditEntry, Notice, Project, User
-from recommendations.drift import alerts, monitor, preview, rules
+from recommendations.drift import alerts, monitor, preview, rules, sentences
 from recommendations.drift.models import Alert, DriftRule, DriftSeries
 from tests.recommendations.drift import traffic
 
@@ -172,6 +172,24 @@ def test_an_owner_sets_how_often_it_may_be_wrong(
     assert Project.objects.get(pk=project.pk).drift_watch.false_alarms == 4
     with pytest.raises(Invalid):
         rules.set_false_alarms(project, 0.01, by=owner)
+
+
+@pytest.mark.parametrize("name", ["alerts", "alert", "drift-rules", "drift-rule-new"])
+def test_pages_ask_the_database_little(
+    raised: Alert, member: User, client_of: Callable[[User], Client], django_assert_max_num_queries: Any, name: str
+) -> None:
+    client, arguments = client_of(member), [raised.project.slug, *([raised.pk] if name == "alert" else [])]
+
+    with django_assert_max_num_queries(12):
+        answer = client.get(reverse(f"recommendations:{name}", args=arguments))
+
+    assert answer.status_code == 200
+
+
+def test_an_alert_names_the_decision_before_it(raised: Alert) -> None:
+    change = {"kind": "decision", "name": "7", "at": raised.began_at.isoformat()}
+
+    assert sentences.related(change) == "recommendation 7 acknowledged"
 
 
 # ------------------------------------------------------------------------------------------------ with traffic
