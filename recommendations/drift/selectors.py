@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from django.db.models import QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.urls import reverse
 
 from agentopt.lib import wording
@@ -78,14 +78,16 @@ def inbox(project: Project, *, everything: bool, before: int | None = None) -> I
     if before is not None:
         rows = rows.filter(pk__lt=before)
     found = list(rows[: PAGE + 1])
-    watch = DriftWatch.objects.filter(project=project).defer("seen").first()
+    active = Count("project__drift_rules", filter=Q(project__drift_rules__active=True))
+    watch = DriftWatch.objects.filter(project=project).defer("seen").annotate(n_rules=active).first()
+    whole = before is None and len(found) <= PAGE  # all that are live stand here
     return Inbox(
         lines=[line(one) for one in found[:PAGE]],
         older=found[PAGE - 1].pk if len(found) > PAGE else None,
-        n_open=open_count(project),
-        n_rules=project.drift_rules.filter(active=True).count(),
+        n_open=sum(one.state == Alert.State.OPEN for one in found) if whole else open_count(project),
+        n_rules=watch.n_rules if watch else 0,
         watch=watch,
-        learning=_learning(project),
+        learning="" if found else _learning(project),
     )
 
 
@@ -261,7 +263,10 @@ def rule_rows(project: Project) -> list[RuleRow]:
     for one in newest.findings if newest else []:
         if one.get("evidence") is not None:
             evidence[one["rule"]] = max(evidence.get(one["rule"], 0.0), one["evidence"])
-    names = {str(pk): name for pk, name in project.use_cases.values_list("pk", "name")}
+    use_cases = [row.scope_value for row in rows if row.scope == DriftRule.Scope.USE_CASE]
+    wanted = [int(value) for value in use_cases if value.isdigit()]
+    named = project.use_cases.filter(pk__in=wanted).values_list("pk", "name") if wanted else []
+    names = {str(pk): name for pk, name in named}
     return [_rule_row(row, evidence.get(row.pk), names, watch_began=newest is not None) for row in rows]
 
 

@@ -41,7 +41,6 @@ def inbox(request: HttpRequest, slug: str) -> HttpResponse:
         ),
         "everything": everything,
         "working": _working(project),
-        "may_work": access.may(request.user, project, Role.MEMBER),
         "tab": "alerts",
     }
     return htmx.render(request, "recommendations/alerts.html", context)
@@ -81,7 +80,7 @@ def alert(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _of(project: Project, pk: int) -> Alert:
-    found: Alert = get_object_or_404(project.alerts.select_related("rule", "project"), pk=pk)
+    found: Alert = get_object_or_404(project.alerts.select_related("rule", "project__connection"), pk=pk)
     return found
 
 
@@ -92,7 +91,6 @@ def _alert(request: HttpRequest, row: Alert, *, form: NoteForm | None = None, st
         "page": page,
         "form": form or NoteForm(),
         "may": {name for name, state in _STATES.items() if row.state in alerts.FROM[state]},
-        "may_work": access.may(request.user, row.project, Role.MEMBER),
     }
     return htmx.render(request, "recommendations/alert.html", context, status=status)
 
@@ -145,8 +143,6 @@ def _rules(
         "rows": selectors.rule_rows(project),
         "watch": watch,
         "budget": form or BudgetForm(initial={"false_alarms": found}),
-        "may_work": access.may(request.user, project, Role.MEMBER),
-        "may_own": access.may(request.user, project, Role.OWNER),
         "tab": "rules",
     }
     return htmx.render(request, "recommendations/drift_rules.html", context, status=status)
