@@ -32,8 +32,9 @@ def ended(project: Project, sandbox: Sandbox, tmp_path: Path) -> Evaluation:
     return evaluation
 
 
-def test_the_list_of_cases_is_sound(ended: Evaluation, as_owner: None, inspect: Inspect) -> None:
-    wrong = inspect(reverse("evaluation:cases", args=[ended.project.slug, ended.number]), name="cases")
+@pytest.mark.parametrize("tab", ["cases", "replay"])
+def test_cases_and_how_they_were_asked_are_sound(ended: Evaluation, as_owner: None, inspect: Inspect, tab: str) -> None:
+    wrong = inspect(reverse(f"evaluation:{tab}", args=[ended.project.slug, ended.number]), name=tab)
 
     assert not wrong, checks.listed(wrong)
 
