@@ -22,6 +22,7 @@ from recommendations.models import Recommendation
 EMAIL = "demo@example.com"
 PATIENCE_S = 600
 JUDGES = ["judge-oriole", "judge-heron"]
+NOISE_PROMPTS = 30
 TOO_FEW = ("too_few_prompts", "too_few_conversations")
 
 
@@ -99,12 +100,23 @@ def follow(
     for kind, begin in {} if project.recommendations.exists() else steps.items():
         earlier = project.jobs.filter(kind=kind).exclude(state__in=[Job.State.FAILED, Job.State.CANCELLED])
         _wait(earlier.order_by("-pk").first() or begin(), say=say, sleep=sleep, now=now)
+    if scene is SCENES[0] and not project.evaluations.filter(kind=Evaluation.Kind.NOISE).exists():
+        _wait(_measure_noise(project, by=person), say=say, sleep=sleep, now=now)
     return read(project, scene)
 
 
 def _evaluate(project: Project, *, by: User) -> Job:
     """The first project also calls its model again beside the candidates, which makes latency comparable."""
     request = evaluations.EvaluationRequest(replay_baseline=project.name == SCENES[0].name)
+    calls = gateway.open_gateway(project.connection)
+    return evaluations.start(
+        evaluations.open_evaluation(project, request, by=by, gateway=calls, now=timezone.now()), by=by
+    )
+
+
+def _measure_noise(project: Project, *, by: User) -> Job:
+    """The model in production against itself on as few prompts as the decision takes: its fresh answers are cached."""
+    request = evaluations.EvaluationRequest(noise=True, limit=NOISE_PROMPTS)
     calls = gateway.open_gateway(project.connection)
     return evaluations.start(
         evaluations.open_evaluation(project, request, by=by, gateway=calls, now=timezone.now()), by=by
