@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Count, Max
+from django.db.models import Count, Max, Q
 from django.utils import timezone
 
 from agentopt.lib import money
@@ -20,6 +20,7 @@ from evaluation.repeating import Baseline
 from evaluation.seating import set_judges
 from evaluation.values import EvaluationRequest, Prompt
 from ingestion.gateway import Gateway
+from ingestion.models import LogRecord
 from projects import audit, jobs
 from projects.models import Job, Project, User
 
@@ -95,7 +96,11 @@ def _create(
         window_since=planned.population.since,
         window_until=planned.population.until,
         policy=_policy(project, planned, drawn, request=request, now=now),
-        population={**planned.population_json(), "drawn": _digest(planned, drawn)},
+        population={
+            **planned.population_json(),
+            "drawn": _digest(planned, drawn),
+            "prompt_version": _prompt_version(drawn),
+        },
         selection=planned.selection_json(),
         forecast=planned.forecast.to_json(),
         cap_nanousd=planned.cap_nanousd,
@@ -169,14 +174,16 @@ def _seated(judge: Judge) -> str:
 
 
 def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, use_case: str, now: datetime) -> list[int]:
-    """For each candidate: evaluations under this goal that lately looked at it and did not recommend it.
+    """For each candidate: evaluations under this goal and prompt version that lately tried it for nothing.
 
     The very same run again is no further try, since its result cannot differ: it counts as of its first time.
     """
     same = project.evaluations.filter(goal=planned.goal, population__drawn=_digest(planned, drawn))
     first = same.order_by("number").values_list("created_at", flat=True).first() or now
+    version = _prompt_version(drawn)
+    of_prompt = Q(evaluation__population__prompt_version=version) if version else Q()
     rows = (
-        Candidate.objects.filter(offer__in=[offer.pk for offer in planned.kept if offer.pk is not None])
+        Candidate.objects.filter(of_prompt, offer__in=[offer.pk for offer in planned.kept if offer.pk is not None])
         .filter(evaluation__project=project, evaluation__goal=planned.goal)
         .filter(evaluation__use_case=use_case, evaluation__kind=Evaluation.Kind.CANDIDATES)
         .filter(evaluation__created_at__lt=first, evaluation__created_at__gte=first - REPEATS_WITHIN)
@@ -186,6 +193,12 @@ def _fruitless(project: Project, planned: Plan, drawn: Sequence[Prompt], *, use_
     )
     counts = dict(rows.annotate(n=Count("evaluation", distinct=True)).order_by())
     return [counts.get(offer.pk, 0) for offer in planned.kept]
+
+
+def _prompt_version(drawn: Sequence[Prompt]) -> str:
+    """The version of the agent's prompt in the newest of these calls that tells one; empty: none does."""
+    rows = LogRecord.objects.filter(pk__in=[prompt.pk for prompt in drawn]).exclude(prompt_version="")
+    return rows.order_by("-occurred_at", "-pk").values_list("prompt_version", flat=True).first() or ""
 
 
 def _add_candidates(evaluation: Evaluation, planned: Plan) -> Candidate:

@@ -15,7 +15,7 @@ from agentopt.lib import money
 from evaluation import conditions, findings, measurements
 from evaluation.judges import panel
 from evaluation.measurements import Measurements, Table
-from evaluation.statistics import decision, intervals, sensitivity
+from evaluation.statistics import decision, intervals, next_step, sensitivity
 from evaluation.statistics.decision import Finding, Look, Outcome, Policy, Samples, Wanted
 from evaluation.statistics.evidence import mean_interval
 from evaluation.values import LOW_COVERAGE
@@ -304,15 +304,20 @@ def _next_step(case: _Case) -> Document | None:
         "judge_unfit": "another_judge",
         "no_candidate_likely": "nothing",
     }
-    return {"code": fixed[outcome.code]} if outcome.code in fixed else _more_prompts(case)
+    if outcome.code in fixed:
+        return {"code": fixed[outcome.code], "worse_on": list(sensitivity.worse_on(outcome))}
+    return _cheapest(case)
 
 
-def _more_prompts(case: _Case) -> Document:
-    """The error of this run is spent, so more prompts mean a new run on fresh ones (decision.md 4.7)."""
-    needed = sensitivity.prompts_for_leader(case.outcome, case.policy, repeats=1)
-    if needed is None:
-        return {"code": "nothing"}
-    return {"code": "more_prompts", "prompts": needed, "cost_usd": _cost_of(case, needed)}
+def _cheapest(case: _Case) -> Document:
+    """Labels or more prompts. The error of this run is spent, so more prompts mean a new run on fresh ones."""
+    each = _cost_of(case, 1)
+    found = next_step.cheapest(case.outcome, case.policy, prices=next_step.Prices(prompt_usd=each))
+    prompts = sensitivity.prompts_for_leader(case.outcome, case.policy, repeats=1)
+    if found is None or found.code == next_step.Code.NOTHING:
+        return {"code": "nothing", "worse_on": list(sensitivity.worse_on(case.outcome))}
+    cost = None if prompts is None else _cost_of(case, prompts)
+    return {"code": found.code.value, "prompts": prompts, "labels": found.labels, "cost_usd": cost}
 
 
 def _cost_of(case: _Case, prompts: int) -> float | None:

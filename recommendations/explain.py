@@ -96,6 +96,8 @@ def next_step(evidence: Evidence) -> str:
     run = f"A new run of {step.get('prompts')} prompts{price}"
     texts = {
         "more_prompts": f"{run} settles it with 80 % chance if the trend holds.",
+        "more_labels": f"People's scores of {step.get('labels')} pairs of answers settle it with 80 % chance if the "
+        f"trend holds{f'; {run[0].lower()}{run[1:]} would, too' if step.get('prompts') else ''}.",
         "more_logs": f"{step.get('missing')} more replayable prompts are needed before an evaluation can start.",
         "more_conversations": f"{step.get('missing')} more conversations are needed.",
         "another_judge": "Another judge, or labels by people, would tell which judge to trust.",

@@ -315,3 +315,16 @@ def test_a_logged_answer_with_a_nul_becomes_a_replay_that_any_database_holds(
 
     answers = Replay.objects.filter(sample__evaluation=evaluation).values_list("answer", flat=True)
     assert "It is\ufffd here." in answers
+
+
+def test_a_try_on_another_version_of_the_prompt_does_not_count(project: Project, gateway: Gateway) -> None:
+    first = _open(project, gateway, candidates=("corvus-medium",), limit=30, seed=1)
+    _look_in_vain(first, "corvus-medium")
+    same = _open(project, gateway, candidates=("corvus-medium",), limit=30, seed=2)
+    assert first.population["prompt_version"]
+
+    Evaluation.objects.filter(pk=first.pk).update(population=first.population | {"prompt_version": "an earlier one"})
+    other = _open(project, gateway, candidates=("corvus-medium",), limit=30, seed=2)
+
+    assert same.policy["prior"] != 0.2
+    assert other.policy["prior"] == 0.2

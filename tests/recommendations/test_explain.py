@@ -48,6 +48,17 @@ def test_an_unknown_price_is_left_out_of_the_next_step() -> None:
     assert explain.next_step(found) == "A new run of 60 prompts settles it with 80 % chance if the trend holds."
 
 
+def test_labels_are_named_before_prompts_where_they_settle_it() -> None:
+    step = {"code": "more_labels", "labels": 50, "prompts": 60, "cost_usd": 1.74}
+
+    said = explain.next_step(evidence(recommended=False, code="evidence_too_weak", checks=[], next_step=step))
+
+    assert said == (
+        "People's scores of 50 pairs of answers settle it with 80 % chance if the trend holds; "
+        "a new run of 60 prompts, about $1.74, would, too."
+    )
+
+
 @pytest.mark.parametrize(
     ("amount", "said"), [(1234.5, "$1,234"), (12.345, "$12.35"), (0.0021400, "$0.002140"), (0, "$0.00")]
 )
