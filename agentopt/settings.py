@@ -451,6 +451,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "RecommendationStateEnum": "recommendations.models.Transition.State",
         "FollowUpVerdictEnum": "recommendations.models.FollowUp.Verdict",
+        "ChannelFormEnum": "projects.models.Channel.Form",
+        "JudgeFormEnum": "evaluation.models.JudgeVersion.Form",
+        "RoleEnum": "projects.models.Role",
     },
     # like every other API view: people who signed in, and tokens
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],

@@ -11,7 +11,7 @@ from rest_framework import serializers
 from agentopt.lib.money import usd
 from agentopt.schedules import JOBS
 from projects import access, modes, services
-from projects.models import ApiToken, Job, Privacy, Project
+from projects.models import ApiToken, Job, Privacy, Project, Role
 
 _Out = serializers.Serializer[Any]
 
@@ -180,7 +180,7 @@ class ProjectOut(_Out):
         """What the privacy mode makes impossible; after a change of it, also what becomes of old rows."""
         return [*self.context.get("notices", []), *modes.of(project.privacy).impossible]
 
-    @extend_schema_field({"type": "string", "nullable": True, "enum": ["reader", "member", "owner", None]})
+    @extend_schema_field(serializers.ChoiceField(choices=Role.choices, allow_null=True))
     def get_role(self, project: Project) -> str | None:
         """Of the person who asks; null for a project token."""
         return access.role_in(self.context["user"], project)
