@@ -177,6 +177,7 @@ ALLOWED_HOSTS = _read(
 )
 CSRF_TRUSTED_ORIGINS = [f"{urlsplit(PUBLIC_URL).scheme}://{urlsplit(PUBLIC_URL).netloc}"]
 ADMIN_PATH = _read("ADMIN_PATH", "admin/", _admin_path, "a path of small letters, digits and hyphens")
+METRICS_TOKEN = env.str("METRICS_TOKEN", default="").strip()
 IS_WORKER = _read("AGENTOPT_WORKER", "false", _switch, "true or false")  # set by the supervisor
 VERSION = __version__
 

@@ -4,7 +4,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
 
-from agentopt import health
+from agentopt import health, metrics
 
 handler500 = "agentopt.lib.htmx.server_error"
 admin.site.site_header = "agentopt"
@@ -12,6 +12,7 @@ admin.site.site_title = "agentopt"
 urlpatterns = [
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
     path(settings.ADMIN_PATH, admin.site.urls),
     path("", include("allauth.account.urls")),
     path("api/v1/", include("agentopt.api")),

@@ -13,8 +13,9 @@ from django.utils import timezone
 from django_q.models import OrmQ
 from pytest_django import Settings
 
+from evaluation.models import Charge
 from projects import services, supervisor
-from projects.models import Project, User
+from projects.models import Job, Project, User
 
 
 def worker_lives(*, ago_s: int = 0) -> None:
@@ -84,3 +85,28 @@ def test_the_doctor_says_how_to_mend(db: None, capsys: pytest.CaptureFixture[str
         call_command("doctor")
 
     assert "→ Start `python manage.py run_worker`" in capsys.readouterr().out
+
+
+def test_metrics_are_for_a_monitor_with_the_token_only(db: None, settings: Settings) -> None:
+    assert Client().get("/metrics").status_code == 404
+    settings.METRICS_TOKEN = "monitor"
+
+    assert Client().get("/metrics").status_code == 404
+    assert Client(headers={"Authorization": "Bearer other"}).get("/metrics").status_code == 404
+    assert Client(headers={"Authorization": "Bearer monitor"}).get("/metrics").status_code == 200
+
+
+def test_metrics_tell_work_calls_and_money(project: Project, settings: Settings) -> None:
+    settings.METRICS_TOKEN = "monitor"
+    worker_lives(ago_s=5)
+    Job.objects.create(kind="sync", project=project, state="failed")
+    Charge.objects.create(project=project, kind="replays", nanousd=1_250_000_000, calls=7, at=timezone.now())
+
+    text = Client(headers={"Authorization": "Bearer monitor"}).get("/metrics").content.decode()
+
+    assert '# TYPE agentopt_jobs gauge\nagentopt_jobs{kind="sync",state="failed"} 1\n' in text
+    assert 'agentopt_spent_usd_total{project="support-agent",kind="replays"} 1.25\n' in text
+    assert 'agentopt_model_calls_total{project="support-agent",kind="replays"} 7\n' in text
+    assert "agentopt_queue_due 0\n" in text
+    seconds = next(line for line in text.splitlines() if line.startswith("agentopt_worker_seen_seconds "))
+    assert 5 <= float(seconds.split()[1]) < 60

@@ -23,6 +23,7 @@ PEOPLE = ("owner", "member", "reader", "stranger", "visitor", "token")
 TABLE = """
 GET    healthz               -           in       in       in       in       in       in
 GET    readyz                -           in       in       in       in       in       in
+GET    metrics               -           hidden   hidden   hidden   hidden   hidden   hidden
 GET    account_login         -           in       in       in       in       in       in
 GET    admin:index           -           sign-in  sign-in  sign-in  sign-in  sign-in  sign-in
 
@@ -278,7 +279,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "api-scheduler-trigger": {"project": "support-agent", "job": "retention"},
 }
 NOT_OURS = ("admin:", "account_")  # Django's and allauth's own pages; the rows above stand for them
-HIDDEN = ("There is no such project", "There is no such job")
+HIDDEN = ("No metrics here", "There is no such project", "There is no such job")
 
 
 @pytest.fixture
