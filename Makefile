@@ -46,4 +46,5 @@ bench: .venv/installed ## every figure we claim, with machine and versions
 	@$(BIN)/python -m benchmarks.replay --json
 	@ALLOW_PRIVATE_ADDRESSES=true $(BIN)/python -m benchmarks.injections --json
 	@$(BIN)/python -m benchmarks.analytics --rows 1000000 --json
+	@$(BIN)/python -m benchmarks.drift --json
 	@$(BIN)/python -m benchmarks.recorded --recordings tests/data/recordings --set qa --baseline dim-0 --json
