@@ -154,6 +154,9 @@ def test_a_judge_hears_no_name_of_a_model(project: Project, sandbox: Sandbox, tm
             heard.append(request)
             return self.session.submit(request)
 
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.session, name)
+
     limits = Limits(10**12, 0, deadline=float("inf"), beat=lambda: True, concurrency=8)
     columns = comparison.columns_of(evaluation)
     with open_gateway(project.connection).chat() as session:
