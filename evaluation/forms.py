@@ -59,6 +59,7 @@ class EvaluationForm(forms.Form):
     )  # fmt: skip
     baseline_answers = forms.ChoiceField(
         required=False, label="The model in production", initial=Baseline.LOGGED,
+        widget=forms.Select(attrs={"class": "input"}),
         choices=[
             (Baseline.LOGGED, "its logged answers; latency does not count"),
             (Baseline.SUBSET, "its logged answers; one prompt of five is called again, to tell how latency moved"),

@@ -27,7 +27,7 @@ def manage(*arguments: str, folder: Path, timeout: float) -> "subprocess.Complet
 
 @pytest.mark.worker
 def test_the_demo_comes_out_as_expected_and_a_second_run_only_tells_it_again(tmp_path: Path) -> None:
-    first = manage("demo", "--no-serve", "--json", folder=tmp_path, timeout=400)
+    first = manage("demo", "--no-serve", "--json", folder=tmp_path, timeout=900)
 
     assert first.returncode == 0, first.stderr[-2000:]
     told = json.loads(first.stdout.strip().splitlines()[-1])
@@ -38,8 +38,8 @@ def test_the_demo_comes_out_as_expected_and_a_second_run_only_tells_it_again(tmp
         ("Warranty line", "none", True),
     ]
 
-    again = manage("demo", "--no-serve", "--json", folder=tmp_path, timeout=60)
-    reproduced = manage("reproduce", "1", "--json", folder=tmp_path, timeout=60)
+    again = manage("demo", "--no-serve", "--json", folder=tmp_path, timeout=300)
+    reproduced = manage("reproduce", "1", "--json", folder=tmp_path, timeout=300)
 
     assert json.loads(again.stdout.strip().splitlines()[-1]) == told
     assert json.loads(reproduced.stdout)["identical"] is True

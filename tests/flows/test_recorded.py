@@ -14,7 +14,7 @@ INVENTED = ROOT / "tests/data/recordings"
 
 def _run(folder: Path, *arguments: str) -> bytes:
     command = [sys.executable, "-m", "benchmarks.recorded", "--recordings", str(folder), *arguments, "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False, timeout=900)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout
 
