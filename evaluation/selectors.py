@@ -157,9 +157,11 @@ def named(project: Project, number: str | int) -> Evaluation:
     return evaluation
 
 
-def listing(project: Project, *, limit: int = 50, before: int | None = None) -> list[Row]:
-    """Evaluations, the newest first; `before`: only those with a lower number."""
+def listing(project: Project, *, limit: int = 50, before: int | None = None, kind: str = "") -> list[Row]:
+    """Evaluations, the newest first; `before`: only those with a lower number; `kind`: only those of it."""
     rows = project.evaluations.order_by("-number")
+    if kind:
+        rows = rows.filter(kind=kind)
     if before is not None:
         rows = rows.filter(number__lt=before)
     return rows_of(list(rows[:limit]))

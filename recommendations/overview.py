@@ -147,7 +147,7 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
     `chosen`: a key of RANGES; empty or unknown: 30 days, or all where those hold no call.
     """
     chosen, summary = _summary(project, chosen, now=now)
-    steps, recent = steps_of(project), evaluations.listing(project, limit=1)
+    steps, recent = steps_of(project), evaluations.listing(project, limit=1, kind=Evaluation.Kind.CANDIDATES)
     span = _span(project, summary, chosen=chosen, now=now) if summary and summary.total.calls else None
     use_cases = _use_cases(project, since=now - width if (width := RANGES[chosen]) else None) if span else []
     seen = supervisor.last_seen()
@@ -260,7 +260,11 @@ def _use_cases(project: Project, *, since: datetime | None) -> list[UseCaseRow]:
     found = [one for one in portraits.portraits(project, since) if one.use_case is not None]
     if not found:
         return []
-    done = Sample.objects.filter(evaluation__project=project, evaluation__state=Evaluation.State.DONE)
+    done = Sample.objects.filter(
+        evaluation__project=project,
+        evaluation__state=Evaluation.State.DONE,
+        evaluation__kind=Evaluation.Kind.CANDIDATES,
+    )
     newest = dict(done.values_list("use_case").annotate(Max("evaluation__number")).order_by())
     return [UseCaseRow(one, newest.get(one.use_case.name) if one.use_case else None) for one in found]
 

@@ -135,7 +135,7 @@ def _too_dear(
 # ------------------------------------------------------------------------------------------------ what changed
 def changes(project: Project, *, now: datetime) -> list[Said]:
     """What is different since the last evaluation, that could change its outcome; one that never was counts."""
-    last = project.evaluations.filter(state__in=_COUNTS).order_by("-number").first()
+    last = project.evaluations.filter(state__in=_COUNTS, kind=Evaluation.Kind.CANDIDATES).order_by("-number").first()
     if last is None:
         return [Said("first", "There was no evaluation yet.")]
     found = [_goal(project, last), _prices(last, now), _offers(project, last, now), *_traffic(project, last)]

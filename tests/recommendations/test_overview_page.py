@@ -130,6 +130,19 @@ def test_a_finished_evaluation_without_a_recommendation_is_offered(
     assert "no recommendation was made of it" in _page(client_of(member), project)
 
 
+def test_the_model_in_production_against_itself_is_not_the_last_evaluation(
+    project: Project, member: User, client_of: Browser
+) -> None:
+    _log(project)
+    documents.finish(project)
+    Evaluation.objects.update(kind=Evaluation.Kind.NOISE)
+
+    page = _page(client_of(member), project)
+
+    assert "no recommendation was made of it" not in page
+    assert "None yet. An evaluation replays logged calls" in page
+
+
 def test_models_without_a_price_are_named(project: Project, reader: User, client_of: Browser) -> None:
     _log(project, model="quill-9", cost_nanousd=None)
 
