@@ -116,7 +116,7 @@ def test_without_a_leader_the_page_reads_without_checks_and_charts(
     assert "None" not in text
 
 
-def test_a_hostile_prompt_stays_text_and_links_to_its_call(project: Project, reader: User, client_of: Browser) -> None:
+def test_a_hostile_prompt_stays_text_and_links_to_its_case(project: Project, reader: User, client_of: Browser) -> None:
     record = _logged(project, documents.HOSTILE)
     evidence = documents.recommended()
     evidence["worst"] = [{"case": 3, "record": record.pk, "was": 0.9, "now": 0.4, "drop": -0.5}]
@@ -127,7 +127,7 @@ def test_a_hostile_prompt_stays_text_and_links_to_its_call(project: Project, rea
 
     assert "<script>alert(1)" not in text
     assert "&lt;script&gt;alert(1)" in text
-    assert f"/p/{project.slug}/logs/{record.pk}/" in text
+    assert f"/p/{project.slug}/evaluations/1/cases/3/" in text
 
 
 def test_simulated_evidence_is_marked(project: Project, reader: User, client_of: Browser) -> None:
