@@ -3,13 +3,13 @@
 from collections.abc import Collection, Mapping, Sequence
 
 from evaluation.statistics.policy import Policy, prior_after
+from evaluation.values import JUDGE_SD
 from projects.values import GUARDS, METRICS, Effective, Goal
 
 # Least mean of each limit's level. The levels carry the names of the goal's limits; those of latency and cost are made
 # so that the limit is a mean: the share of calls within the seconds, and 1 - cost / (2 · limit).
 LEAST_LATENCY_SHARE = 0.95
 LEAST_COST_LEVEL = 0.5
-JUDGE_SD = 0.025  # until a panel has an accuracy card that says it fits
 
 
 def goal_policy(

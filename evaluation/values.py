@@ -10,6 +10,7 @@ from agentopt.lib.money import NANO
 from evaluation.repeating import Baseline, Repeating
 
 LOW_COVERAGE = 0.2  # share of the traffic that is no part of a result, above which the result carries a warning
+JUDGE_SD = 0.025  # of a quality difference, shared by all judges: until a panel has accuracy cards that say it fits
 NEARLY_ALL = 0.9  # a failed call has no cost, in the log as in the sample
 
 

@@ -247,3 +247,23 @@ def judge_models(evidence: Evidence) -> list[tuple[str, str]]:
     for seat in evidence["judges"]["panel"]:
         rubrics.setdefault(seat["model"] or "rules", []).append("exact" if seat["exact"] else seat["rubric"])
     return [(model, ", ".join(names)) for model, names in rubrics.items()]
+
+
+def judge_fitness(evidence: Evidence, *, judge_sd: float | None, unlabeled_sd: float) -> str:
+    """How far people's labels let the judges be trusted when the evaluation was opened; "" where nobody judged.
+
+    Args:
+        judge_sd: error of a quality difference that the decision allowed for; None: not known.
+        unlabeled_sd: what it allows for where labels say nothing.
+    """
+    unfit = evidence["judges"].get("unfit") or []
+    if unfit:
+        return f"Unfit by the labels of people: {', '.join(unfit)}."
+    if not evidence["judges"]["panel"] or judge_sd is None:
+        return ""
+    allowed = f"an error of {judge_sd:g} that all share is allowed for."
+    if judge_sd == 0:
+        return "They know the right answer."
+    if judge_sd < unlabeled_sd:
+        return f"Fit by the labels of people; {allowed}"
+    return f"How far they agree with people is not known; {allowed}"

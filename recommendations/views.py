@@ -16,6 +16,7 @@ from agentopt.lib import charts, htmx
 from agentopt.lib.errors import Conflict, Invalid
 from evaluation import conditions
 from evaluation import plots as evaluation_plots
+from evaluation.values import JUDGE_SD
 from ingestion import selectors as logs
 from projects import access
 from projects.models import Project, Role
@@ -146,6 +147,9 @@ def _detail(
         "charts": [chart for chart in (plots.trade(evidence), evaluation_plots.looks(evidence)) if chart],
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
+        "judge_fitness": sections.judge_fitness(
+            evidence, judge_sd=recommendation.evaluation.policy.get("judge_sd"), unlabeled_sd=JUDGE_SD
+        ),
         "left_out": sections.left_out(evidence),
         "use_cases": by_use_case.lines(evidence),
         "mixed": by_use_case.mixed(evidence),

@@ -130,6 +130,30 @@ def test_a_hostile_prompt_stays_text_and_links_to_its_case(project: Project, rea
     assert f"/p/{project.slug}/evaluations/1/cases/3/" in text
 
 
+@pytest.mark.parametrize(
+    ("policy", "unfit", "said"),
+    [
+        ({"judge_sd": 0.025}, [], "How far they agree with people is not known; an error of 0.025"),
+        ({"judge_sd": 0.015}, [], "Fit by the labels of people; an error of 0.015"),
+        ({"judge_sd": 0.0}, [], "They know the right answer."),
+        ({"judge_sd": 0.025}, ["judge-oriole"], "Unfit by the labels of people: judge-oriole."),
+        ({}, [], None),
+    ],
+)
+def test_the_page_says_how_far_judges_are_trusted(
+    project: Project, reader: User, client_of: Browser, policy: dict[str, Any], unfit: list[str], said: str | None
+) -> None:
+    evidence = documents.recommended()
+    evidence["judges"]["unfit"] = unfit
+    made = documents.store(project, evidence)
+    Evaluation.objects.update(policy=policy)
+
+    text = _text(client_of(reader), made.get_absolute_url())
+
+    assert ("labels of people" in text or "agree with people is" in text or "right answer" in text) == bool(said)
+    assert said is None or said in text
+
+
 def test_simulated_evidence_is_marked(project: Project, reader: User, client_of: Browser) -> None:
     invented = documents.store(project, documents.recommended(), simulated=True)
     measured = documents.store(project, documents.recommended(), number=2)
