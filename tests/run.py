@@ -1,4 +1,4 @@
-"""Run the suite on SQLite, then on PostgreSQL where it can be started: `python -m tests.run [pytest arguments]`."""
+"""Run the suite on SQLite, then what touches a database on PostgreSQL: `python -m tests.run [pytest arguments]`."""
 
 import os
 import subprocess
@@ -25,7 +25,7 @@ def main(arguments: list[str]) -> int:
         if url is None:
             print("== PostgreSQL: not installed, so the suite ran on SQLite only (Debian: apt-get install postgresql)")  # noqa: T201
             return 0
-        return run("PostgreSQL", url=url, arguments=arguments)
+        return run("PostgreSQL", url=url, arguments=["--only-database", *arguments])
 
 
 if __name__ == "__main__":
