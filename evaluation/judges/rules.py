@@ -171,7 +171,8 @@ def _matched(given: Given, form: Callable[[str], str]) -> Verdict:
 
 def normalized(text: str) -> str:
     """Text without case, accents, punctuation and doubled spaces; signs that change a number stay."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
+    # letters of other shapes, such as a bold 𝐀, have a case only once they are plain
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     plain = "".join(char for char in plain if not unicodedata.combining(char))
     plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", plain)  # 1,000 is 1000
     kept = (char if _matters(char, plain[i + 1 : i + 2]) else " " for i, char in enumerate(plain))

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import example
 from hypothesis import given as given_text
 from hypothesis import strategies as st
 
@@ -172,6 +173,7 @@ def test_only_what_leaves_no_doubt_settles_a_case() -> None:
 
 
 @given_text(st.text(max_size=60), st.text(max_size=60))
+@example("𝐀", "")
 def test_a_match_is_the_same_both_ways_and_holds_for_equal_texts(one: str, other: str) -> None:
     def match(a: str, b: str) -> float | None:
         return said(Rule.NORMALIZED_MATCH, given(a, reference=Reference("metadata", b)))
