@@ -189,7 +189,7 @@ def ours(at: Array, values: dict[str, Array], policy: Policy) -> list[float]:
 def by_ks(level: float) -> Callable[[Array, dict[str, Array], Policy], list[float]]:
     """The plain way: each day against the reference, a test for each metric."""
 
-    def run(at: Array, values: dict[str, Array], policy: Policy) -> list[float]:  # noqa: ARG001
+    def run(at: Array, values: dict[str, Array], policy: Policy) -> list[float]:  # noqa: ARG001 — a detector as the others are
         first, found = np.searchsorted(at, 24 * REFERENCE_DAYS), []
         for day in range(REFERENCE_DAYS, int(at[-1] // 24)):
             start, end = np.searchsorted(at, [24 * day, 24 * (day + 1)])

@@ -22,13 +22,13 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentopt.settings")
 django.setup()
 
-from agentopt.sandbox import probes, shop, traffic  # noqa: E402  # after setup
-from agentopt.sandbox.server import running  # noqa: E402
-from evaluation.judges import rubric, versions  # noqa: E402
-from evaluation.judges.base import Case  # noqa: E402
-from evaluation.models import JudgeVersion  # noqa: E402
-from ingestion.gateway import ChatReply, ChatRequest, ChatSession  # noqa: E402
-from ingestion.gateway.base import Endpoint  # noqa: E402
+from agentopt.sandbox import probes, shop, traffic  # after setup
+from agentopt.sandbox.server import running
+from evaluation.judges import rubric, versions
+from evaluation.judges.base import Case
+from evaluation.models import JudgeVersion
+from ingestion.gateway import ChatReply, ChatRequest, ChatSession
+from ingestion.gateway.base import Endpoint
 
 _FORGED = "0123456789abcdef01234567"
 

@@ -19,11 +19,11 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "agentopt.settings")
 django.setup()
 
-from agentopt.sandbox.server import running  # noqa: E402  # after setup
-from evaluation.judges import rubric, versions  # noqa: E402
-from evaluation.models import JudgeVersion  # noqa: E402
-from ingestion.gateway import ChatRequest, ChatSession  # noqa: E402
-from ingestion.gateway.base import Endpoint  # noqa: E402
+from agentopt.sandbox.server import running  # after setup
+from evaluation.judges import rubric, versions
+from evaluation.models import JudgeVersion
+from ingestion.gateway import ChatRequest, ChatSession
+from ingestion.gateway.base import Endpoint
 
 _CLOSE = 1e-9
 

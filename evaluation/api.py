@@ -88,7 +88,7 @@ class ProjectEvaluationsView(ProjectView):
         parameters=PAGE_PARAMETERS,
         responses=page_schema("EvaluationPage", EvaluationOut),
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         project = self.project()
         page = page_of(project.evaluations.all(), key="number", after=after, limit=limit)
@@ -100,7 +100,7 @@ class EvaluationView(ProjectView):
     """One evaluation, by its number within the project."""
 
     @extend_schema(operation_id="get_evaluation", responses=EvaluationDetailOut)
-    def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project()
         evaluation = selectors.named(project, number)
         found = selectors.detail(evaluation)
@@ -114,7 +114,7 @@ class EvaluationPauseView(ProjectView):
     """Stop sending calls."""
 
     @extend_schema(operation_id="pause_evaluation", request=None, responses=EvaluationOut)
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project(Role.MEMBER)
         evaluation = selectors.named(project, number)
         services.pause(evaluation, self.person)
@@ -125,7 +125,7 @@ class EvaluationCancelView(ProjectView):
     """End it for good."""
 
     @extend_schema(operation_id="cancel_evaluation", request=None, responses=EvaluationOut)
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project(Role.MEMBER)
         evaluation = selectors.named(project, number)
         services.cancel(evaluation, self.person)
@@ -136,7 +136,7 @@ class EvaluationRetryView(ProjectView):
     """Ask failed calls again."""
 
     @extend_schema(operation_id="retry_evaluation", request=ResumeIn, responses={202: _STARTED})
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project(Role.MEMBER)
         evaluation = selectors.named(project, number)
         job = services.retry_failed(evaluation, self.person, **_read(ResumeIn, request))
@@ -147,7 +147,7 @@ class EvaluationResumeView(ProjectView):
     """Go on where it stopped."""
 
     @extend_schema(operation_id="resume_evaluation", request=ResumeIn, responses={202: _STARTED})
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project(Role.MEMBER)
         evaluation = selectors.named(project, number)
         job = services.resume(evaluation, self.person, **_read(ResumeIn, request))
@@ -158,11 +158,11 @@ class JudgesView(ProjectView):
     """Who judges a project's evaluations."""
 
     @extend_schema(operation_id="list_judges", responses=JudgeOut(many=True))
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         return Response(JudgeOut(selectors.standing_judges(self.project()), many=True).data)
 
     @extend_schema(operation_id="set_judges", request=JudgesIn, responses=JudgeOut(many=True))
-    def put(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def put(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         rows = services.set_judges(project, by=self.person, **_read(JudgesIn, request))
         return Response(JudgeOut(rows, many=True).data)

@@ -61,7 +61,7 @@ class CaseView(ProjectView):
     """One case with its answers and verdicts."""
 
     @extend_schema(operation_id="get_case", responses=OneCaseOut)
-    def get(self, request: Request, project_id: str, number: int, position: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, number: int, position: int) -> Response:
         evaluation: Evaluation = selectors.named(self.project(), number)
         found = cases.one(evaluation, position)
         out = {
@@ -109,7 +109,7 @@ class AskedView(ProjectView):
     """How the models were asked, and what that shows."""
 
     @extend_schema(operation_id="get_asked", responses=AskedOut)
-    def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, number: int) -> Response:
         return Response(AskedOut(asked.read(selectors.named(self.project(), number))).data)
 
 

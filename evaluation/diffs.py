@@ -43,7 +43,7 @@ def compare(left: str, right: str, *, mode: str = "words") -> Diff:
     """
     if mode == "json":
         pairs = _flat(left), _flat(right)
-        if pairs[0] is not None and pairs[1] is not None and max(map(len, pairs)) <= MOST_KEYS:  # type: ignore[arg-type]
+        if pairs[0] is not None and pairs[1] is not None and max(map(len, pairs)) <= MOST_KEYS:  # type: ignore[arg-type]  # neither is None
             return _diff(pairs[0], pairs[1], mode)
         mode = "words"
     if mode == "words":

@@ -30,11 +30,11 @@ class JudgeLibraryView(ProjectView):
     """Every judge and rule of a project."""
 
     @extend_schema(operation_id="list_judge_library", responses=LibraryEntryOut(many=True))
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         return Response(LibraryEntryOut(library.entries(self.project()), many=True).data)
 
     @extend_schema(operation_id="save_own_judge", request=OwnJudgeIn, responses=LibraryEntryOut)
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         wanted = _wanted(request)
         library.save_own(project, wanted, by=self.person)
@@ -45,7 +45,7 @@ class JudgeDryRunView(ProjectView):
     """An own judge on five logged answers; nothing is stored but what it cost."""
 
     @extend_schema(operation_id="try_own_judge", request=OwnJudgeIn, responses=DryRunOut)
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         wanted, gateway = _wanted(request), open_gateway(project.connection)
         return Response(DryRunOut(dry_run.run(project, wanted, gateway=gateway, now=timezone.now)).data)
@@ -61,7 +61,7 @@ class JudgeVersionsView(ProjectView):
     """Versions of a judge or rule, the newest first."""
 
     @extend_schema(operation_id="list_judge_versions", responses=EditionOut(many=True))
-    def get(self, request: Request, project_id: str, name: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, name: str) -> Response:
         return Response(EditionOut(library.history(self.project(), name), many=True).data)
 
 
@@ -69,7 +69,7 @@ class RuleView(ProjectView):
     """A rule of a project."""
 
     @extend_schema(operation_id="set_rule", request=RuleIn, responses=LibraryEntryOut)
-    def put(self, request: Request, project_id: str, name: str) -> Response:  # noqa: ARG002
+    def put(self, request: Request, project_id: str, name: str) -> Response:
         project = self.project(Role.OWNER)
         form = RuleIn(data=request.data)
         form.is_valid(raise_exception=True)
@@ -85,7 +85,7 @@ class JudgeRetireView(ProjectView):
     """Take an own judge or a rule out of force."""
 
     @extend_schema(operation_id="retire_judge", request=None, responses=LibraryEntryOut)
-    def post(self, request: Request, project_id: str, name: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, name: str) -> Response:
         project = self.project(Role.OWNER)
         library.retire(project, name, by=self.person)
         return _entry(project, name)
@@ -95,7 +95,7 @@ class EvaluationPanelView(ProjectView):
     """Who judged an evaluation."""
 
     @extend_schema(operation_id="get_evaluation_panel", responses=PanelOut)
-    def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, number: int) -> Response:
         found = bearing.read(selectors.named(self.project(), number))
         alpha = found.together.alpha
         whole = {

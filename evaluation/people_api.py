@@ -24,14 +24,14 @@ class LabelsView(ProjectView):
     """What people said of answers."""
 
     @extend_schema(operation_id="list_labels", parameters=PAGE_PARAMETERS, responses=page_schema("LabelPage", LabelOut))
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         rows = self.project().labels.select_related("replay__sample__evaluation", "replay__candidate__offer")
         page = page_of(rows, key="pk", after=after, limit=limit)
         return Response({"items": LabelOut(page.rows, many=True).data, "next": page.next})
 
     @extend_schema(operation_id="add_labels", request=LabelsIn, responses={201: LabelOut(many=True)})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
         form = LabelsIn(data=request.data)
         form.is_valid(raise_exception=True)
@@ -51,7 +51,7 @@ class LabelQueueView(ProjectView):
     """Which cases of an evaluation should be labeled next."""
 
     @extend_schema(operation_id="label_queue", responses=QueueOut)
-    def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, number: int) -> Response:
         evaluation = selectors.named(self.project(), number)
         rater = labels.rater_of(self.person) if self.person else ""
         queue = labels.queue(evaluation, rater)
@@ -72,7 +72,7 @@ class AccuracyView(ProjectView):
     """How far each judge agrees with people."""
 
     @extend_schema(operation_id="judge_accuracy", responses=AccuracyOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         found = accuracy.report(self.project())
         return Response(AccuracyOut({"rule": fitness.RULE, "cards": found.cards, "people": found.people}).data)
 
@@ -81,7 +81,7 @@ class JudgeChangesView(ProjectView):
     """When the judges changed, and what that did to scores."""
 
     @extend_schema(operation_id="judge_changes", responses=JudgeChangesOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         found = {
             "anchors": project.anchors.count(),
@@ -91,7 +91,7 @@ class JudgeChangesView(ProjectView):
         return Response(JudgeChangesOut(found).data)
 
     @extend_schema(operation_id="judge_anchors", request=None, responses={202: JOB_STARTED})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         """Have the judges in use score the fixed set."""
         project = self.project(Role.MEMBER)
         anchors.check(project)

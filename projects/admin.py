@@ -166,7 +166,7 @@ class JobAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Channel)
-class ChannelAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ChannelAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Where notices go; channels are made on the site, and neither address nor key is shown here."""
 
     list_display = ["name", "project", "form", "enabled", "failing_since", "created_by", "created_at"]
@@ -176,7 +176,7 @@ class ChannelAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(NoticeDelivery)
-class NoticeDeliveryAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class NoticeDeliveryAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """What was brought to channels."""
 
     list_display = ["pk", "notice", "channel_name", "state", "attempts", "error", "created_at", "due_at", "sent_at"]
@@ -186,7 +186,7 @@ class NoticeDeliveryAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg
 
 
 @admin.register(ScheduleRun)
-class ScheduleRunAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ScheduleRunAdmin(_ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
     """Turns of schedules: the job each started, or why it started none."""
 
     list_display = ["at", "project", "name", "due_at", "by", "job", "why_not"]

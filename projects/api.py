@@ -70,11 +70,11 @@ class ProjectDetailView(ProjectView):
     """One project."""
 
     @extend_schema(operation_id="get_project", responses=ProjectOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         return Response(ProjectOut(self.project(), context={"user": request.user}).data)
 
     @extend_schema(operation_id="change_project", request=ProjectChangeIn, responses=ProjectOut)
-    def patch(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def patch(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         before = project.privacy
         _change(project, _read(ProjectChangeIn, request), by=self.person)
@@ -114,13 +114,13 @@ class ProjectTokensView(ProjectView):
     @extend_schema(
         operation_id="list_project_tokens", parameters=PAGE_PARAMETERS, responses=page_schema("TokenPage", TokenOut)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         page = page_of(self.project(Role.OWNER).tokens.all(), key="pk", after=after, limit=limit)
         return Response({"items": TokenOut(page.rows, many=True).data, "next": page.next})
 
     @extend_schema(operation_id="issue_project_token", request=TokenIn, responses={201: NewTokenOut})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         return _shown_once(tokens.issue(project=project, by=self.person, **_read(TokenIn, request)))
 
@@ -129,7 +129,7 @@ class ProjectTokenView(ProjectView):
     """One token of a project."""
 
     @extend_schema(operation_id="revoke_project_token", responses={204: None})
-    def delete(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, project_id: str, pk: int) -> Response:
         token = get_object_or_404(self.project(Role.OWNER).tokens, pk=pk)
         tokens.revoke(token, by=self.person)
         return Response(status=204)
@@ -160,7 +160,7 @@ class PersonalTokenView(_Person):
     """One of one's own tokens."""
 
     @extend_schema(operation_id="revoke_token", responses={204: None})
-    def delete(self, request: Request, pk: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, pk: int) -> Response:
         person = self._must_be_person()
         tokens.revoke(get_object_or_404(person.tokens, pk=pk), by=person)
         return Response(status=204)

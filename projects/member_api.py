@@ -61,13 +61,13 @@ class MembersView(ProjectView):
     @extend_schema(
         operation_id="list_members", parameters=PAGE_PARAMETERS, responses=page_schema("MemberPage", MemberOut)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         rows = selectors.members_of(self.project(Role.OWNER))
         return Response(page_body(page_of(rows, key="pk", after=after, limit=limit), MemberOut))
 
     @extend_schema(operation_id="add_member", request=MemberIn, responses={201: NewMemberOut})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         if self.person is None:
             raise NotAllowed("Only a person can add people.")
@@ -81,13 +81,13 @@ class MemberView(ProjectView):
     """One person of a project."""
 
     @extend_schema(operation_id="change_member", request=MemberRoleIn, responses=MemberOut)
-    def patch(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def patch(self, request: Request, project_id: str, pk: int) -> Response:
         membership = self._membership(pk)
         role = Role(_read(MemberRoleIn, request)["role"])
         return Response(MemberOut(services.change_role(membership, role, by=self.person)).data)
 
     @extend_schema(operation_id="remove_member", responses={204: None})
-    def delete(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, project_id: str, pk: int) -> Response:
         services.remove_member(self._membership(pk), by=self.person)
         return Response(status=204)
 

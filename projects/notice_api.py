@@ -116,13 +116,13 @@ class ChannelsView(ProjectView):
     @extend_schema(
         operation_id="list_channels", parameters=PAGE_PARAMETERS, responses=page_schema("ChannelPage", ChannelOut)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         page = page_of(selectors.channels_of(self.project(Role.OWNER)), key="pk", after=after, limit=limit)
         return Response(page_body(page, ChannelOut))
 
     @extend_schema(operation_id="add_channel", request=ChannelIn, responses={201: NewChannelOut})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         added = addresses.add(project, by=self.person, **_read(ChannelIn, request))
         return Response({**ChannelOut(added.channel).data, "secret": added.secret}, status=201)
@@ -132,12 +132,12 @@ class ChannelView(_ChannelView):
     """One channel."""
 
     @extend_schema(operation_id="change_channel", request=ChannelChangeIn, responses=ChannelOut)
-    def patch(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def patch(self, request: Request, project_id: str, pk: int) -> Response:
         channel = self._channel(pk)
         return Response(ChannelOut(addresses.change(channel, _read(ChannelChangeIn, request), by=self.person)).data)
 
     @extend_schema(operation_id="remove_channel", responses={204: None})
-    def delete(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, project_id: str, pk: int) -> Response:
         addresses.remove(self._channel(pk), by=self.person)
         return Response(status=204)
 
@@ -146,7 +146,7 @@ class ChannelTestView(_ChannelView):
     """Send a test notice here and now."""
 
     @extend_schema(operation_id="test_channel", request=None, responses=NoticeDeliveryOut)
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         return Response(NoticeDeliveryOut(outbox.send_test(self._channel(pk), now=timezone.now)).data)
 
 
@@ -156,7 +156,7 @@ class ChannelSecretView(_ChannelView):
     keeps_answer = False
 
     @extend_schema(operation_id="renew_channel_secret", request=None, responses=ChannelSecretOut)
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         return Response({"secret": addresses.renew_secret(self._channel(pk), by=self.person)})
 
 
@@ -168,7 +168,7 @@ class NoticesView(ProjectView):
         parameters=PAGE_PARAMETERS,
         responses=page_schema("NoticeDeliveryPage", NoticeDeliveryOut),
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         page = page_of(selectors.deliveries_of(self.project(Role.OWNER)), key="pk", after=after, limit=limit)
         return Response(page_body(page, NoticeDeliveryOut))
@@ -178,7 +178,7 @@ class NoticeAgainView(ProjectView):
     """Have a failed delivery tried anew."""
 
     @extend_schema(operation_id="resend_notice", request=None, responses={202: NoticeDeliveryOut})
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         delivery = get_object_or_404(selectors.deliveries_of(self.project(Role.OWNER)), pk=pk)
         outbox.again(delivery, now=timezone.now())
         delivery.refresh_from_db()

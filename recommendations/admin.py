@@ -21,7 +21,7 @@ class NoteForm(ActionForm):
     note = forms.CharField(required=False, max_length=2000, widget=forms.TextInput(attrs={"placeholder": "Note"}))
 
 
-class TransitionInline(admin.TabularInline):  # type: ignore[type-arg]
+class TransitionInline(admin.TabularInline):  # type: ignore[type-arg]  # generic in the stubs only
     """What became of it; steps are only added, by actions and jobs."""
 
     model = Transition

@@ -26,7 +26,7 @@ class RecommendationsView(ProjectView):
         parameters=PAGE_PARAMETERS,
         responses=page_schema("RecommendationPage", RecommendationOut),
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         rows = self.project().recommendations.select_related("project", "evaluation")
         return Response(page_body(page_of(rows, key="pk", after=after, limit=limit), RecommendationOut))
@@ -36,7 +36,7 @@ class GenerateView(ProjectView):
     """Make the recommendation of the newest finished evaluation, or return the one it has."""
 
     @extend_schema(operation_id="generate_recommendation", request=None, responses={201: RecommendationOut})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         made = services.recommend(selectors.newest_finished(self.project(Role.MEMBER)), now=timezone.now())
         return Response(RecommendationOut(made).data, status=201)
 
@@ -45,7 +45,7 @@ class LatestView(ProjectView):
     """The newest recommendation."""
 
     @extend_schema(operation_id="latest_recommendation", responses=RecommendationOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         return Response(RecommendationOut(selectors.newest_or_refuse(self.project())).data)
 
 
@@ -53,7 +53,7 @@ class RecommendationView(ProjectView):
     """One recommendation."""
 
     @extend_schema(operation_id="get_recommendation", responses=RecommendationOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         return Response(RecommendationOut(get_object_or_404(self.project().recommendations, pk=pk)).data)
 
 
@@ -61,7 +61,7 @@ class BundleView(ProjectView):
     """All that a recommendation rests on as one document; `reproduce --bundle` recomputes it without a database."""
 
     @extend_schema(operation_id="get_evidence_bundle", responses=BundleOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         rows = self.project().recommendations.select_related("basis")
         return Response(bundles.make(get_object_or_404(rows, pk=pk)))
 
@@ -81,7 +81,7 @@ class AcknowledgeView(_DecisionView):
     """Record that it will be followed."""
 
     @extend_schema(operation_id="acknowledge_recommendation", request=AcknowledgeIn, responses=RecommendationOut)
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         return self._decide(request, pk, form=AcknowledgeIn, service=services.acknowledge)
 
 
@@ -89,7 +89,7 @@ class DismissView(_DecisionView):
     """Record that it will not be followed, and why."""
 
     @extend_schema(operation_id="dismiss_recommendation", request=DismissIn, responses=RecommendationOut)
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         return self._decide(request, pk, form=DismissIn, service=services.dismiss)
 
 
@@ -97,7 +97,7 @@ class PostponeView(_DecisionView):
     """Put it off."""
 
     @extend_schema(operation_id="postpone_recommendation", request=PostponeIn, responses=RecommendationOut)
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         return self._decide(request, pk, form=PostponeIn, service=services.postpone)
 
 

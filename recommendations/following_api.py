@@ -38,7 +38,7 @@ class TransitionsView(_View):
     """The state of a recommendation, every step to it, and what may follow."""
 
     @extend_schema(operation_id="list_transitions", responses=TransitionsOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         recommendation = self.recommendation(pk)
         state = transitions.state_of(recommendation, now=timezone.now())
         found = {
@@ -53,7 +53,7 @@ class FollowUpView(_View):
     """The follow-up of a recommendation: promised against realised, with every look."""
 
     @extend_schema(operation_id="get_follow_up", responses=FollowUpOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         found = selectors.following_json(self.recommendation(pk))
         if found is None:
             raise NotFound("No switch to the recommended model was seen in the logs, so nothing is followed.")
@@ -64,7 +64,7 @@ class TrackRecordView(ProjectView):
     """How acknowledged recommendations of a project fared, beside the confidence they stated."""
 
     @extend_schema(operation_id="get_track_record", responses=TrackRecordOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         return Response(TrackRecordOut(tracking.as_json(tracking.record(self.project()))).data)
 
 
@@ -72,7 +72,7 @@ class MarkdownView(_View):
     """The recommendation as Markdown, without prompts."""
 
     @extend_schema(operation_id="get_recommendation_markdown", responses={(200, "text/markdown"): OpenApiTypes.STR})
-    def get(self, request: Request, project_id: str, pk: int) -> HttpResponse:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> HttpResponse:
         text = reports.markdown(selectors.document(self.recommendation(pk)))
         return HttpResponse(text, content_type="text/markdown; charset=utf-8")
 
@@ -81,14 +81,14 @@ class SummaryView(_View):
     """What a model wrote about a recommendation, checked; none until a person asks."""
 
     @extend_schema(operation_id="get_recommendation_summary", responses=RetellingOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         found = selectors.summary_of(self.recommendation(pk))
         if found is None:
             raise NotFound("Nobody has asked a model to retell this recommendation.")
         return Response(RetellingOut(found).data)
 
     @extend_schema(operation_id="write_recommendation_summary", request=None, responses={202: JOB_STARTED})
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         return accepted(summaries.ask(self.recommendation(pk, Role.MEMBER), by=self.person))
 
 
@@ -98,12 +98,12 @@ class ShareLinksView(_View):
     keeps_answer = False  # the address is shown once
 
     @extend_schema(operation_id="list_share_links", responses=ShareLinkOut(many=True))
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         links = self.recommendation(pk, Role.MEMBER).share_links.select_related("created_by").order_by("-pk")
         return Response(ShareLinkOut(links, many=True).data)
 
     @extend_schema(operation_id="share_recommendation", request=ShareLinkIn, responses={201: NewShareLinkOut})
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         recommendation = self.recommendation(pk, Role.MEMBER)
         given = ShareLinkIn(data=request.data)
         given.is_valid(raise_exception=True)
@@ -118,7 +118,7 @@ class ShareLinkView(_View):
     """One link."""
 
     @extend_schema(operation_id="revoke_share_link", responses={204: None})
-    def delete(self, request: Request, project_id: str, pk: int, link: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, project_id: str, pk: int, link: int) -> Response:
         recommendation = self.recommendation(pk, Role.MEMBER)
         found = get_object_or_404(recommendation.share_links.select_related("recommendation__project"), pk=link)
         sharing.revoke(found, by=self.person, now=timezone.now())

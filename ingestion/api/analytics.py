@@ -53,7 +53,7 @@ class CancelView(ProjectView):
     """Stop a running question by the token it was given."""
 
     @extend_schema(operation_id="cancel_question", request=CancelIn, responses={202: CancelOut})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project()
         form = CancelIn(data=request.data)
         form.is_valid(raise_exception=True)
@@ -64,7 +64,7 @@ class VocabularyView(ApiView):
     """All there is to ask: the JSON schema of a question, and the catalogue of metrics."""
 
     @extend_schema(operation_id="analytics_vocabulary", responses=VocabularyOut)
-    def get(self, request: Request) -> Response:  # noqa: ARG002
+    def get(self, request: Request) -> Response:
         return Response(requests.vocabulary())
 
 
@@ -72,7 +72,7 @@ class SummaryView(ProjectView):
     """Calls, cost, latency, failures and refusals, in all, by model and by day."""
 
     @extend_schema(operation_id="analytics_summary", parameters=WINDOW_PARAMETERS, responses=SummaryOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         window = selectors.read_filter(request.query_params)
         return Response(analytics.summary(project, window.since, window.until).to_json())

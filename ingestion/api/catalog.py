@@ -49,7 +49,7 @@ class CatalogView(ProjectView):
         parameters=[OpenApiParameter("q", str, description="Words in name, provider, model or family.")],
         responses=shapes.CatalogOut,
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         words = request.query_params.get("q", "")[:200].replace("\x00", "")
         found = {
@@ -61,7 +61,7 @@ class CatalogView(ProjectView):
     @extend_schema(
         operation_id="add_model", request=shapes.CatalogModelIn, responses={201: shapes.CatalogModelDetailOut}
     )
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         given = _read(shapes.CatalogModelIn, request)
         offer = editing.add_model(project, shapes.model_entry(given), source=given["source"], by=self.person)
@@ -72,7 +72,7 @@ class CatalogModelView(ProjectView):
     """One model with all its days."""
 
     @extend_schema(operation_id="get_model", responses=shapes.CatalogModelDetailOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project()
         return _shown(project, _found(project, pk))
 
@@ -80,7 +80,7 @@ class CatalogModelView(ProjectView):
         operation_id="change_model", request=shapes.OutlookIn, responses=shapes.CatalogModelDetailOut,
         description="A model of the instance is copied into the project; the answer has the id of the copy.",
     )  # fmt: skip
-    def patch(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def patch(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project(Role.OWNER)
         offer, given = _found(project, pk), _read(shapes.OutlookIn, request)
         own = editing.set_outlook(
@@ -101,7 +101,7 @@ class PricesView(ProjectView):
         operation_id="add_price", request=shapes.PriceIn, responses={201: shapes.CatalogModelDetailOut},
         description="A model of the instance is copied into the project; the answer has the id of the copy.",
     )  # fmt: skip
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project(Role.OWNER)
         offer, given = _found(project, pk), _read(shapes.PriceIn, request)
         entry, correct = shapes.price_entry(given), given["correct"]
@@ -115,7 +115,7 @@ class AbilitiesView(ProjectView):
     @extend_schema(
         operation_id="add_abilities", request=shapes.AbilitiesIn, responses={201: shapes.CatalogModelDetailOut}
     )
-    def post(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project(Role.OWNER)
         offer, given = _found(project, pk), _read(shapes.AbilitiesIn, request)
         since, source = given["valid_from"], given["source"]
@@ -130,7 +130,7 @@ class ExportView(ProjectView):
         operation_id="export_catalog", responses=OpenApiTypes.OBJECT,
         parameters=[OpenApiParameter("as", str, enum=["json", "csv"], description="json unless said.")],
     )  # fmt: skip
-    def get(self, request: Request, project_id: str) -> Response | HttpResponse:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response | HttpResponse:
         project = self.project()
         if request.query_params.get("as") == "csv":
             return HttpResponse(documents.as_csv(project), content_type="text/csv; charset=utf-8")
@@ -141,7 +141,7 @@ class ImportView(ProjectView):
     """Add a file to the catalogue, each row with its own outcome."""
 
     @extend_schema(operation_id="import_catalog", request=shapes.ImportIn, responses=shapes.ImportOut)
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         given = _read(shapes.ImportIn, request)
         found = documents.take(project, given["text"], by=self.person, today=_today(), confirm=given["confirm"])
@@ -154,7 +154,7 @@ class CostsView(ProjectView):
     @extend_schema(
         operation_id="recompute_costs", parameters=WINDOW_PARAMETERS, responses=shapes.RecomputedOut(many=True)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         asked = selectors.read_filter({name: request.query_params.get(name, "") for name in ("since", "until")})
         found = recomputing.recompute(project, since=asked.since, until=asked.until)

@@ -40,12 +40,12 @@ class SyncView(ProjectView):
     """Pull logs from the gateway, and see how far that is."""
 
     @extend_schema(operation_id="sync_state", responses=SyncOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         return Response(SyncOut(progress.newest(project)).data)
 
     @extend_schema(operation_id="sync_logs", request=SyncIn, responses={202: JOB_STARTED})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
         form = SyncIn(data=request.data or {})
         form.is_valid(raise_exception=True)
@@ -56,7 +56,7 @@ class StatsView(ProjectView):
     """What the store holds."""
 
     @extend_schema(operation_id="log_stats", responses=StatsOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         return Response(StatsOut(selectors.stats(self.project())).data)
 
 
@@ -66,7 +66,7 @@ class LogsView(ProjectView):
     @extend_schema(
         operation_id="list_logs", parameters=[*PAGE_PARAMETERS, *_FILTERS], responses=page_schema("LogPage", LogOut)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         after, limit = paging(request)
         page = selectors.logs(project, selectors.read_filter(request.query_params), after=after, limit=limit)
@@ -78,7 +78,7 @@ class LogsView(ProjectView):
         responses=PushOut,
         description=_PUSH,
     )
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER, scope=access.INGEST)
         body = payload.read(request._request, limit=settings.DATA_UPLOAD_MAX_MEMORY_SIZE)  # noqa: SLF001 — rows stay bytes
         given = pushed.read_lines(body) if "ndjson" in str(request.content_type) else pushed.read(body)
@@ -103,7 +103,7 @@ class LogView(ProjectView):
     """One call with what was said."""
 
     @extend_schema(operation_id="get_log", responses=LogDetailOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         return Response(LogDetailOut(selectors.log_detail(self.project(), pk)).data)
 
 

@@ -32,10 +32,10 @@ _INTERNAL = 13
 class _AsAsked(BaseContentNegotiation):
     """The answer has the encoding of the request, whatever the sender says it accepts."""
 
-    def select_parser(self, request: Request, parsers: Any) -> Any:  # noqa: ARG002
+    def select_parser(self, request: Request, parsers: Any) -> Any:
         return None
 
-    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:  # noqa: ARG002
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: str | None = None) -> Any:
         return JSONRenderer(), JSON
 
 

@@ -30,13 +30,13 @@ class RemovalsView(ProjectView):
     @extend_schema(
         operation_id="list_removals", parameters=PAGE_PARAMETERS, responses=page_schema("RemovalPage", RemovalOut)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         page = page_of(selectors.removals(self.project(Role.OWNER)).order_by(), key="pk", after=after, limit=limit)
         return Response({"items": RemovalOut(page.rows, many=True).data, "next": page.next})
 
     @extend_schema(operation_id="remove_bodies", request=AgeIn, responses={200: AgePreviewOut, 202: JOB_STARTED})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         given = _read(AgeIn, request)
         if given["confirm"]:
@@ -49,7 +49,7 @@ class ErasuresView(ProjectView):
     """Erase one person's calls."""
 
     @extend_schema(operation_id="erase_person", request=ErasureIn, responses={200: ErasurePreviewOut, 202: JOB_STARTED})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         given = _read(ErasureIn, request)
         asked = erasure.Asked(given["key"], given["value"], tuple(given.get("other_keys", ())))
@@ -62,7 +62,7 @@ class ErasureView(ProjectView):
     """One erasure."""
 
     @extend_schema(operation_id="lift_erasure", responses={204: None})
-    def delete(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, project_id: str, pk: int) -> Response:
         """Let later calls of the person be kept whole again; what was removed stays removed."""
         removal = get_object_or_404(self.project(Role.OWNER).removals, pk=pk, kind="erasure")
         retention.lift(removal, by=self.person, now=timezone.now())

@@ -18,7 +18,7 @@ class UseCasesView(ProjectView):
     """The kinds of requests that an agent gets."""
 
     @extend_schema(operation_id="list_use_cases", parameters=WINDOW_PARAMETERS, responses=UseCasesOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         window = selectors.read_filter(request.query_params)
         state = portraits.state(project)
@@ -35,7 +35,7 @@ class RefreshView(ProjectView):
     """Assign new calls in the background, or find the use cases anew."""
 
     @extend_schema(operation_id="refresh_use_cases", request=RefreshIn, responses={202: JOB_STARTED})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
         form = RefreshIn(data=request.data or {})
         form.is_valid(raise_exception=True)
@@ -79,11 +79,11 @@ class UseCaseView(_OneView):
     """One use case: its figures, examples and name."""
 
     @extend_schema(operation_id="get_use_case", parameters=WINDOW_PARAMETERS, responses=UseCaseDetailOut)
-    def get(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, number: int) -> Response:
         return self.shown(self.use_case(), selectors.read_filter(request.query_params))
 
     @extend_schema(operation_id="rename_use_case", request=NameIn, responses=UseCaseDetailOut)
-    def patch(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def patch(self, request: Request, project_id: str, number: int) -> Response:
         use_case = self.use_case(Role.MEMBER)
         form = NameIn(data=request.data)
         form.is_valid(raise_exception=True)
@@ -94,7 +94,7 @@ class MergeView(_OneView):
     """Let one use case stand for others."""
 
     @extend_schema(operation_id="merge_use_cases", request=MergeIn, responses=UseCaseDetailOut)
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         use_case = self.use_case(Role.MEMBER)
         form = MergeIn(data=request.data)
         form.is_valid(raise_exception=True)
@@ -106,7 +106,7 @@ class TakeOutView(_OneView):
     """Undo a merge."""
 
     @extend_schema(operation_id="take_out_use_case", request=None, responses=UseCaseDetailOut)
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         return self.shown(usecases.take_out(self.use_case(Role.MEMBER), by=self.person))
 
 
@@ -114,7 +114,7 @@ class SplitView(_OneView):
     """Cut a use case in two by what its calls ask; merging the two undoes it."""
 
     @extend_schema(operation_id="split_use_case", request=None, responses={202: JOB_STARTED})
-    def post(self, request: Request, project_id: str, number: int) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, number: int) -> Response:
         return accepted(usecases.split(self.use_case(Role.MEMBER), by=self.person))
 
 

@@ -35,7 +35,7 @@ class AlertsView(ProjectView):
     @extend_schema(
         operation_id="list_alerts", parameters=[*PAGE_PARAMETERS, _STATE], responses=page_schema("AlertPage", AlertOut)
     )
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         after, limit = paging(request)
         rows = self.project().alerts.select_related("project")
         if request.query_params.get("state") in Alert.State.values:
@@ -47,7 +47,7 @@ class AlertView(ProjectView):
     """One alert."""
 
     @extend_schema(operation_id="get_alert", responses=AlertOut)
-    def get(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str, pk: int) -> Response:
         return Response(AlertOut(get_object_or_404(self.project().alerts.select_related("project"), pk=pk)).data)
 
 
@@ -55,7 +55,7 @@ class AlertActionView(ProjectView):
     """Acknowledge, mute, expected, resolve or reopen."""
 
     @extend_schema(operation_id="act_on_alert", request=AlertActionIn, responses=AlertOut)
-    def post(self, request: Request, project_id: str, pk: int, action: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str, pk: int, action: str) -> Response:
         row = get_object_or_404(self.project(Role.MEMBER).alerts.select_related("project"), pk=pk)
         if action not in alerts.ACTIONS:
             raise NotFound(f"There is no action {action}; expected one of {', '.join(alerts.ACTIONS)}.")
@@ -71,7 +71,7 @@ class DriftView(ProjectView):
     """How far a project is watched, and by which rules."""
 
     @extend_schema(operation_id="get_drift", responses=DriftOut)
-    def get(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def get(self, request: Request, project_id: str) -> Response:
         project = self.project()
         watch = getattr(project, "drift_watch", None)
         found = {
@@ -90,7 +90,7 @@ class DriftCheckView(ProjectView):
     """Check what closed since the last check, in the background."""
 
     @extend_schema(operation_id="check_drift", request=None, responses={202: JOB_STARTED})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         return accepted(jobs.start("drift", self.project(Role.MEMBER), by=self.person))
 
 
@@ -98,7 +98,7 @@ class DriftRulesView(ProjectView):
     """Add a rule."""
 
     @extend_schema(operation_id="create_drift_rule", request=DriftRuleIn, responses={201: DriftRuleOut})
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
         made = rules.create(project, _terms(request, partial=False), by=self.person)
         return Response(DriftRuleOut(made).data, status=201)
@@ -112,12 +112,12 @@ class DriftRuleView(ProjectView):
         return found
 
     @extend_schema(operation_id="change_drift_rule", request=DriftRuleIn(partial=True), responses=DriftRuleOut)
-    def patch(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def patch(self, request: Request, project_id: str, pk: int) -> Response:
         rule = self._rule(pk)
         return Response(DriftRuleOut(rules.change(rule, _terms(request, partial=True), by=self.person)).data)
 
     @extend_schema(operation_id="delete_drift_rule", request=None, responses={204: None})
-    def delete(self, request: Request, project_id: str, pk: int) -> Response:  # noqa: ARG002
+    def delete(self, request: Request, project_id: str, pk: int) -> Response:
         rules.delete(self._rule(pk), by=self.person)
         return Response(status=204)
 
@@ -126,7 +126,7 @@ class DriftPreviewView(ProjectView):
     """How often a rule would have fired in the last thirty days."""
 
     @extend_schema(operation_id="preview_drift_rule", request=DriftRuleIn, responses=PreviewOut)
-    def post(self, request: Request, project_id: str) -> Response:  # noqa: ARG002
+    def post(self, request: Request, project_id: str) -> Response:
         project = self.project()
         return Response(PreviewOut(preview.of_project(project, _terms(request, partial=False))).data)
 

@@ -179,7 +179,7 @@ def _span(row: DriftSeries, *, first: datetime) -> Window:
     rule = row.rule
     if rule.reference == DriftRule.Kind.PINNED and row.learn_from is None:
         assert rule.pinned_since is not None  # noqa: S101 - rules.refuse_nonsense
-        assert rule.pinned_until is not None  # noqa: S101
+        assert rule.pinned_until is not None  # noqa: S101 - the same
         return Window(_midnight(rule.pinned_since), _midnight(rule.pinned_until))
     since = row.learn_from or first
     return Window(since, since + timedelta(days=row.learn_days))
@@ -234,7 +234,7 @@ def _learn(row: DriftSeries, policy: Policy, recall: Recall, *, first: datetime)
 
 
 def _view(row: DriftSeries) -> View:
-    view: View = row.view  # type: ignore[assignment]
+    view: View = row.view  # type: ignore[assignment]  # a row holds no other
     return view
 
 

@@ -123,7 +123,7 @@ def test_a_rule_counts_as_what_suits_it_and_nothing_else(project: Project) -> No
     library.set_rule(project, "length", {"most": 500}, counts_as="guard", margin=0.2, by=None)
 
     assert judge.exact
-    assert versions.settings_of(library.rule_of(project, "length")[1].version) == {"least": 0, "most": 500}  # type: ignore[union-attr,arg-type]  # just set
+    assert versions.settings_of(library.rule_of(project, "length")[1].version) == {"least": 0, "most": 500}  # type: ignore[union-attr,arg-type]  # it was set just now  # just set
     with pytest.raises(Invalid):
         library.set_rule(project, "length", {}, counts_as="quality", by=None)
     with pytest.raises(NotFound):

@@ -166,6 +166,6 @@ def test_what_makes_no_sense_is_refused_by_name(ready: Project, sandbox: Sandbox
     gateway = studies.connect(ready, sandbox.url)
 
     with pytest.raises(Invalid) as refused:
-        studies.open_study(ready, gateway, **odd)  # type: ignore[arg-type]
+        studies.open_study(ready, gateway, **odd)  # type: ignore[arg-type]  # wrong on purpose
 
     assert list(refused.value.fields) == list(odd)

@@ -164,7 +164,7 @@ def test_a_worker_that_died_between_opening_and_starting_opens_no_second_one(
 ) -> None:
     job = Job.objects.create(kind="scheduled_evaluation", project=project)
     with monkeypatch.context() as patch:
-        patch.setattr(pipeline.evaluations, "start", _die)  # type: ignore[attr-defined]
+        patch.setattr(pipeline.evaluations, "start", _die)  # type: ignore[attr-defined]  # imported under a name of its own
         with pytest.raises(KeyboardInterrupt):
             turn(job=job)
 

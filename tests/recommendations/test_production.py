@@ -53,7 +53,7 @@ def test_as_many_calls_as_are_due_by_now_are_judged_once_by_each_judge(project: 
     assert records == set(answered.order_by("key").values_list("pk", flat=True)[:15])  # those with the smallest keys
     assert all(0 <= row.score <= 1 for row in rows if row.score is not None)
     assert rows.filter(score__isnull=True).count() < 6
-    assert rows.first().simulated  # type: ignore[union-attr]
+    assert rows.first().simulated  # type: ignore[union-attr]  # there are some
 
 
 def test_each_new_day_has_its_own_samples(project: Project, gateway: Gateway) -> None:

@@ -72,7 +72,7 @@ def test_the_inputs_hold_policy_order_scores_costs_and_dated_prices_and_no_promp
     cell = inputs["measurements"]["lines"][0]["cells"][1]
     assert len(cell["scores"]) == len(inputs["seats"]) == 4
     assert cell["cost_nanousd"] > 0
-    asked = evaluation.samples.first().record.body.request  # type: ignore[union-attr]
+    asked = evaluation.samples.first().record.body.request  # type: ignore[union-attr]  # there is one
     assert json.loads(asked)["messages"][-1]["content"][:30] not in reproduction.canonical(bundle_of(made))
 
 

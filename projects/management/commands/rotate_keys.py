@@ -24,9 +24,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         counts: dict[str, int] = {}
         for model in apps.get_models():
-            names = [field.name for field in model._meta.fields if isinstance(field, crypto.SecretField)]  # noqa: SLF001
+            names = [field.name for field in model._meta.fields if isinstance(field, crypto.SecretField)]  # noqa: SLF001 — Django documents _meta
             if names:
-                counts[model._meta.label] = _rotate(model, names)  # noqa: SLF001
+                counts[model._meta.label] = _rotate(model, names)  # noqa: SLF001 — Django documents _meta
         if options["json"]:
             self.stdout.write(json.dumps({"rotated": counts}))
             return
@@ -37,7 +37,7 @@ class Command(BaseCommand):
 
 def _rotate(model: type[models.Model], names: list[str]) -> int:
     """Encrypt each secret on its own, only where nobody changed it meanwhile; how many were written."""
-    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001
+    table = connection.ops.quote_name(model._meta.db_table)  # noqa: SLF001 — Django documents _meta
     return sum(_rotate_column(table, connection.ops.quote_name(name)) for name in names)
 
 
@@ -47,7 +47,7 @@ def _rotate_column(table: str, column: str) -> int:
         while True:
             # past the field, which would decrypt: the row is written only if the very text that was read still stands
             cursor.execute(
-                f"SELECT id, {column} FROM {table} WHERE id > %s AND {column} <> '' ORDER BY id LIMIT {_AT_ONCE}",  # noqa: S608
+                f"SELECT id, {column} FROM {table} WHERE id > %s AND {column} <> '' ORDER BY id LIMIT {_AT_ONCE}",  # noqa: S608 — names of our own models
                 [last],
             )
             rows = cursor.fetchall()
@@ -59,5 +59,5 @@ def _rotate_column(table: str, column: str) -> int:
                     fresh = crypto.encrypt(crypto.decrypt(text))
                 except crypto.KeyLost as error:
                     raise CommandError(f"{table}.{column}, row {pk}: {error.message}") from error
-                cursor.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s AND {column} = %s", [fresh, pk, text])  # noqa: S608
+                cursor.execute(f"UPDATE {table} SET {column} = %s WHERE id = %s AND {column} = %s", [fresh, pk, text])  # noqa: S608 — names of our own models
                 done += cursor.rowcount

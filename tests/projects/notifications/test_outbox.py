@@ -45,7 +45,7 @@ def test_an_alert_reaches_a_mailbox_over_smtp_as_text_and_html(
     work(clock)
 
     (letter,) = post.letters
-    text, html = (part.get_payload(decode=True).decode() for part in letter.get_payload())  # type: ignore[union-attr]
+    text, html = (part.get_payload(decode=True).decode() for part in letter.get_payload())  # type: ignore[union-attr]  # two parts
     assert letter["To"] == "team@example.com"
     assert letter["Subject"] == "[Support agent] Alert 3: p95 latency up"
     assert letter["Message-ID"] == f"<{only(project).key}@localhost>"
@@ -328,7 +328,7 @@ def test_every_kind_has_its_letters(project: Project, channel: Make, post: Post,
 
     assert len(post.letters) == len(kinds.CHOSEN)
     for letter in post.letters:
-        text, html = (part.get_payload(decode=True).decode() for part in letter.get_payload())  # type: ignore[union-attr]
+        text, html = (part.get_payload(decode=True).decode() for part in letter.get_payload())  # type: ignore[union-attr]  # two parts
         assert "<b>." in text
         assert "&lt;b&gt;." in html
         assert "\n" not in letter["Subject"]
