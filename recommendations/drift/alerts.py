@@ -14,7 +14,7 @@ from recommendations.drift.models import Alert, AlertTransition, DriftRule, Drif
 from recommendations.drift.series import METRICS
 
 if TYPE_CHECKING:
-    from recommendations.drift.testing import Draft, Plan
+    from recommendations.drift.checking import Draft, Plan
 
 State = Alert.State
 MUTED_FOR = timedelta(days=7)
@@ -73,7 +73,7 @@ def _tell(alert: Alert, kind: str, *, now: datetime) -> None:
 
 
 def _make(project: Project, draft: "Draft", *, now: datetime) -> Alert:
-    from recommendations.drift import testing
+    from recommendations.drift import checking
 
     return Alert.objects.create(
         project=project,
@@ -83,8 +83,8 @@ def _make(project: Project, draft: "Draft", *, now: datetime) -> Alert:
         part=draft.row.part,
         rise=draft.alarm.rise,
         subject=_subject(project, draft.rule, draft.row.part)[:160],
-        began_at=testing.moment(draft.alarm.began),
-        alarm_at=testing.moment(draft.alarm.at),
+        began_at=checking.moment(draft.alarm.began),
+        alarm_at=checking.moment(draft.alarm.at),
         found_at=now,
         figures=draft.figures,
     )
@@ -99,12 +99,12 @@ def _subject(project: Project, rule: DriftRule, part: str) -> str:
 
 
 def _again(alert: Alert, draft: "Draft") -> None:
-    from recommendations.drift import testing
+    from recommendations.drift import checking
 
     figures = dict(alert.figures)
     if draft.row.view != alert.view and draft.row.view not in figures["also"]:
         figures["also"] = [*figures["also"], draft.row.view]
-    at = testing.moment(draft.alarm.at)
+    at = checking.moment(draft.alarm.at)
     Alert.objects.filter(pk=alert.pk).update(again_at=max(at, alert.again_at or at), figures=figures)
 
 
@@ -138,10 +138,10 @@ def expect(alert: Alert, *, by: User | None, now: datetime, note: str = "") -> A
     """Take what is since the change point as the new reference; until two weeks of it are there nothing is tested."""
 
     def learn_anew() -> None:
-        from recommendations.drift import testing
+        from recommendations.drift import checking
 
         for row in DriftSeries.objects.filter(rule=alert.rule_id, part=alert.part).select_related("rule"):
-            testing.forget(row, learn_from=alert.began_at, days=RELEARNT)
+            checking.forget(row, learn_from=alert.began_at, days=RELEARNT)
             row.save()
 
     return _person(alert, State.EXPECTED, by=by, note=note, now=now, also=learn_anew)

@@ -100,14 +100,14 @@ def _next(watch: DriftWatch, until: datetime) -> Window | None:
 
 
 def _take_in(project: Project, watch: DriftWatch, window: Window, *, now: datetime, out: Outcome) -> None:
-    from recommendations.drift import columns, testing
+    from recommendations.drift import checking, columns
 
     began = time.perf_counter()
     read, calls = reading.conversations(project, window)
     packed = columns.pack(read)
     found = columns.unpack(packed)  # as it is read later, so that no result depends on how windows were cut
     wanted = list(DriftRule.objects.filter(project=project, active=True).prefetch_related("series").order_by("pk"))
-    plan = testing.examine(project, watch, window, found=found, wanted=wanted)
+    plan = checking.examine(project, watch, window, found=found, wanted=wanted)
     with transaction.atomic():
         mine = DriftWatch.objects.filter(pk=watch.pk, cursor=window.since)
         if not mine.update(

@@ -73,12 +73,12 @@ def _reference(rule: DriftRule, since: datetime, first: datetime) -> tuple[datet
 
 
 def _run(rule: DriftRule, before: Observations, after: Observations, *, watch: DriftWatch, since: datetime) -> Preview:
-    from recommendations.drift import references, testing, values
+    from recommendations.drift import checking, references, values
 
     others = [one for one in DriftRule.objects.filter(project=rule.project, active=True) if one.pk != rule.pk]
     rule.active = True
-    policy = testing.policy_of(rule, false_alarms=watch.false_alarms, series=rules.n_series([*others, rule]))
-    scope = testing.scope_of(rule)
+    policy = checking.policy_of(rule, false_alarms=watch.false_alarms, series=rules.n_series([*others, rule]))
+    scope = checking.scope_of(rule)
     names = {str(pk): name for pk, name in rule.project.use_cases.values_list("pk", "name")}
     firings: list[Firing] = []
     n = tried = 0
@@ -108,7 +108,7 @@ def _firings(
     """Alarms of all views; one within the quiet time of another of the rule is none."""
     import numpy as np
 
-    from recommendations.drift import detectors, references, testing
+    from recommendations.drift import checking, detectors, references
     from recommendations.drift.values import Values
 
     assert isinstance(usual, Values)  # noqa: S101 - an annotation would load numpy with the page
@@ -135,7 +135,7 @@ def _firings(
     for one in sorted(found):
         if not kept or one[0] - kept[-1][0] >= rule.quiet_hours:
             kept.append(one)
-    return [(testing.moment(at), testing.moment(began), rise, view) for at, began, rise, view in kept]
+    return [(checking.moment(at), checking.moment(began), rise, view) for at, began, rise, view in kept]
 
 
 def of_project(project: Project, terms: dict[str, object]) -> Preview:

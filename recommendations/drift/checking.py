@@ -1,7 +1,7 @@
-"""Test the conversations of a window against the references of all rules. Reads; what changes is handed back."""
+"""Check the conversations of a window against the references of all rules. Reads; what changes is handed back."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -113,10 +113,10 @@ def _test_quality(row: DriftSeries, policy: Policy, judged: Judged, *, plan: Pla
 
 def policy_of(rule: DriftRule, *, false_alarms: float, series: int) -> Policy:
     """What a rule asks of the detector."""
-    common = {"false_alarms": false_alarms, "series": series, "horizon": float(HORIZON[DriftRule.Kind(rule.reference)])}
+    common = Policy(false_alarms=false_alarms, series=series, horizon=float(HORIZON[DriftRule.Kind(rule.reference)]))
     if rule.least is None:
-        return Policy(**common)  # type: ignore[arg-type]
-    return Policy(**common, points=rule.least, part=1.0, least=rule.least, factor=1 + rule.least)  # type: ignore[arg-type]
+        return common
+    return replace(common, points=rule.least, part=1.0, least=rule.least, factor=1 + rule.least)
 
 
 def scope_of(rule: DriftRule) -> Scope:
