@@ -1,8 +1,9 @@
-"""The demo: three projects of an invented shop, from logs to recommendation, by the services of any other project."""
+"""The demo: three projects of an invented shop, from logs to advice or drift, by the services of any other project."""
 
 import json
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.request import urlopen
 
@@ -17,18 +18,24 @@ from projects import jobs
 from projects import services as projects_services
 from projects.models import Job, Project, Role, User
 from recommendations import explain
-from recommendations.models import Recommendation
+from recommendations.drift import sentences
+from recommendations.models import Alert, Recommendation
 
 EMAIL = "demo@example.com"
 PATIENCE_S = 600
 JUDGES = ["judge-oriole", "judge-heron"]
 NOISE_PROMPTS = 30
-TOO_FEW = ("too_few_prompts", "too_few_conversations")
+DRIFT = "drift"
+LOOKED_BACK = timedelta(days=42)  # for drift: four weeks to learn from, six quiet days, and what came then
+CHANGED_FOR = timedelta(days=8)
 
 
 @dataclass(frozen=True)
 class Scene:
-    """One demo project: the sandbox's key of it, and the outcomes that show the product works."""
+    """One demo project: the sandbox's key of it, and the outcomes that show the product works.
+
+    `kind` is that of the recommendation, or drift, whose codes are metrics.
+    """
 
     name: str
     key: str
@@ -39,7 +46,7 @@ class Scene:
 SCENES = [
     Scene("Support agent", "sandbox-support", Recommendation.Kind.SWITCH, ("all_conditions_shown",)),
     Scene("Returns desk", "sandbox-returns", Recommendation.Kind.NONE, ("no_candidate_likely", "evidence_too_weak")),
-    Scene("Warranty line", "sandbox-warranty", Recommendation.Kind.NONE, TOO_FEW),
+    Scene("Order desk", "sandbox-orders", DRIFT, ("latency",)),
 ]
 
 
@@ -77,32 +84,53 @@ def _prepare_one(scene: Scene, *, url: str, person: User) -> Project:
     if project is None:
         project = projects_services.create_project(scene.name, owner=person)
         evaluations.set_judges(project, JUDGES)
-    projects_services.connect(project, base_url=url, api_key=scene.key, by=person)
+    projects_services.connect(project, base_url=url, api_key=_key(scene, project), by=person)
     return project
+
+
+def _key(scene: Scene, project: Project) -> str:
+    """The day on which an agent changes follows from its project's first: so its logs never change in a later run."""
+    return f"{scene.key}@{project.created_at - CHANGED_FOR:%Y-%m-%d}" if scene.kind == DRIFT else scene.key
 
 
 def follow(
     project: Project, *, say: Callable[[str], Any], sleep: Callable[[float], None], now: Callable[[], float]
 ) -> Outcome:
-    """Pull the logs, evaluate and recommend through the workers, unless that was done before; then read the outcome.
+    """Pull the logs and go on to advice or drift through the workers, unless that was done before; read the outcome.
 
     Raises:
         Conflict: a job failed or took more than ten minutes.
     """
     scene = next(scene for scene in SCENES if scene.name == project.name)
     person = project.memberships.filter(role=Role.OWNER).earliest("pk").user
-    steps: dict[str, Callable[[], Job]] = {
-        "sync": lambda: jobs.start("sync", project, by=person),
-        "use_cases": lambda: usecases.start(project, by=person),
-        "evaluation": lambda: _evaluate(project, by=person),
-        "recommendation": lambda: _recommend(project, by=person),
-    }
-    for kind, begin in {} if project.recommendations.exists() else steps.items():
-        earlier = project.jobs.filter(kind=kind).exclude(state__in=[Job.State.FAILED, Job.State.CANCELLED])
+    for kind, begin in {} if _is_done(project, scene) else _steps(project, scene, by=person).items():
+        # a scheduled drift check may have looked before there were logs
+        over = [Job.State.FAILED, Job.State.CANCELLED, *([Job.State.DONE] if kind == DRIFT else [])]
+        earlier = project.jobs.filter(kind=kind).exclude(state__in=over)
         _wait(earlier.order_by("-pk").first() or begin(), say=say, sleep=sleep, now=now)
     if scene is SCENES[0] and not project.evaluations.filter(kind=Evaluation.Kind.NOISE).exists():
         _wait(_measure_noise(project, by=person), say=say, sleep=sleep, now=now)
     return read(project, scene)
+
+
+def _is_done(project: Project, scene: Scene) -> bool:
+    return project.alerts.exists() if scene.kind == DRIFT else project.recommendations.exists()
+
+
+def _steps(project: Project, scene: Scene, *, by: User) -> dict[str, Callable[[], Job]]:
+    if scene.kind == DRIFT:
+        since = {"since": (timezone.now() - LOOKED_BACK).isoformat()}
+        return {
+            "sync": lambda: jobs.start("sync", project, options=since, by=by),
+            "use_cases": lambda: usecases.start(project, by=by),
+            "drift": lambda: jobs.start("drift", project, by=by),
+        }
+    return {
+        "sync": lambda: jobs.start("sync", project, by=by),
+        "use_cases": lambda: usecases.start(project, by=by),
+        "evaluation": lambda: _evaluate(project, by=by),
+        "recommendation": lambda: _recommend(project, by=by),
+    }
 
 
 def _evaluate(project: Project, *, by: User) -> Job:
@@ -143,7 +171,9 @@ def _wait(job: Job, *, say: Callable[[str], Any], sleep: Callable[[float], None]
 
 
 def read(project: Project, scene: Scene) -> Outcome:
-    """The newest recommendation of a demo project, held against what is expected."""
+    """The newest recommendation of a demo project, or its first drift, held against what is expected."""
+    if scene.kind == DRIFT:
+        return _read_drift(project, scene)
     newest = project.recommendations.order_by("-pk").first()
     if newest is None:
         raise Conflict(f"{project} has no recommendation: delete the project and run the demo again.")
@@ -157,6 +187,23 @@ def read(project: Project, scene: Scene) -> Outcome:
         line=" ".join(explain.lead(newest.evidence)),
         path=newest.get_absolute_url(),
         expected=newest.kind == scene.kind and code in scene.codes,
+    )
+
+
+def _read_drift(project: Project, scene: Scene) -> Outcome:
+    alert = project.alerts.filter(kind=Alert.Kind.SHIFT).order_by("pk").first()
+    if alert is None:
+        raise Conflict(f"{project} has no alert: delete the project and run the demo again.")
+    late = alert.began_at - (project.created_at - CHANGED_FOR)
+    return Outcome(
+        project=project.name,
+        kind=DRIFT,
+        code=alert.metric,
+        confidence=None,
+        headline=sentences.headline(alert),
+        line=f"{sentences.size(alert)} since about {alert.began_at:%B %-d}. {sentences.advice(alert)}",
+        path=alert.get_absolute_url(),
+        expected=alert.metric in scene.codes and bool(alert.rise) and abs(late) <= timedelta(days=3),
     )
 
 

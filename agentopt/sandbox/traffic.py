@@ -1,21 +1,21 @@
-"""Production logs of three invented agents, as Portkey exports them.
+"""Production logs of invented agents, as Portkey exports them.
 
 A conversation belongs to a slot of absolute time, so its id, texts and times never change however late it is asked for.
+A key may end in @ and a day: from that day on (UTC) its agent has its next prompt version, and what that makes slower.
 """
 
 import functools
 import json
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
 from random import Random
 from typing import Any
 
 from agentopt.sandbox import shop, worlds
 from agentopt.sandbox.chance import dice, digest
 
-WINDOW = timedelta(days=21)
 PASTE = "I have copied our whole exchange with your colleagues below, so that nothing gets lost.\n"
 PASTED = "the box stood by the door in the rain and nobody rang the bell, although I was at home all day long."
 
@@ -33,6 +33,19 @@ class Agent:
     vague: float = 0.3  # share of customers who forget the number
     follow_ups: float = 0.25
     pasted: float = 0.035  # share of customers who paste a long exchange
+    days: int = 21  # that its logs reach back
+    slower: Mapping[str, float] = field(default_factory=dict)  # use case -> factor of its latency from `changed_on` on
+
+    @property
+    def root(self) -> str:
+        """The key without its day: what all conversations are drawn from."""
+        return self.key.partition("@")[0]
+
+    @property
+    def changed_on(self) -> date | None:
+        """From when on the next prompt version serves; None: never."""
+        day = self.key.partition("@")[2]
+        return date.fromisoformat(day) if day else None
 
 
 _ALL = {case.name: 1.0 for case in shop.USE_CASES}
@@ -50,6 +63,12 @@ AGENTS = (
         "sandbox-warranty", "Kettle & Fern warranty", "aurora-large", 122_000,
         {"product questions": 2.0, "refunds": 1.0}, vague=0.0, follow_ups=0.0, pasted=0.0,
     ),
+    # four weeks to learn from, one that is quiet, and one for what changes
+    Agent(
+        "sandbox-orders", "Kettle & Fern orders", "corvus-medium", 2400,
+        {"order status": 3.0, "delivery changes": 2.0, "product questions": 1.5}, vague=0.1, follow_ups=0.1,
+        pasted=0.0, days=42, slower={"order status": 2.5},
+    ),
 )  # fmt: skip
 BY_KEY = {agent.key: agent for agent in AGENTS}
 
@@ -62,10 +81,20 @@ class Record:
     row: dict[str, Any]
 
 
+def agent_of(key: str) -> Agent | None:
+    """The workspace that a key opens, with the day it may end in."""
+    root, at, day = key.partition("@")
+    try:
+        date.fromisoformat(day if at else "2026-01-01")
+    except ValueError:
+        return None
+    return replace(BY_KEY[root], key=key) if root in BY_KEY else None
+
+
 def records(agent: Agent, *, seed: int, now: datetime) -> list[Record]:
-    """Return the calls of the last 21 days in order of time, up to the start of the hour of `now`."""
+    """Return the calls of an agent's last days in order of time, up to the start of the hour of `now`."""
     until = now.replace(minute=0, second=0, microsecond=0)
-    first = int((until - WINDOW).timestamp() // agent.slot_s) + 1
+    first = int((until - timedelta(days=agent.days)).timestamp() // agent.slot_s) + 1
     last = int(until.timestamp() // agent.slot_s)
     found = [record for slot in range(first, last + 1) for record in _conversation(agent.key, slot, seed)]
     return sorted((r for r in found if r.at < until), key=lambda r: (r.at, r.row["id"]))
@@ -73,10 +102,11 @@ def records(agent: Agent, *, seed: int, now: datetime) -> list[Record]:
 
 @functools.lru_cache(maxsize=8192)
 def _conversation(key: str, slot: int, seed: int) -> tuple[Record, ...]:
-    agent = BY_KEY[key]
-    rng = dice(seed, agent.key, slot)
+    agent = agent_of(key)
+    assert agent is not None  # noqa: S101  it has logs
+    rng = dice(seed, agent.root, slot)
     at = datetime.fromtimestamp(slot * agent.slot_s, UTC) + timedelta(seconds=rng.randrange(agent.slot_s * 9 // 10))
-    talk = _Talk(agent, slot, seed=seed, rng=rng)
+    talk = _Talk(agent, slot, at=at, seed=seed, rng=rng)
     found = []
     for turn in range(4):
         attempts = 0
@@ -98,13 +128,14 @@ def _conversation(key: str, slot: int, seed: int) -> tuple[Record, ...]:
 class _Talk:
     """One conversation as it unfolds."""
 
-    def __init__(self, agent: Agent, slot: int, *, seed: int, rng: Random) -> None:
+    def __init__(self, agent: Agent, slot: int, *, at: datetime, seed: int, rng: Random) -> None:
         self.agent, self.rng = agent, rng
+        self.changed = agent.changed_on is not None and at.date() >= agent.changed_on
         self.case = shop.BY_NAME[rng.choices(list(agent.mix), list(agent.mix.values()))[0]]
         self.number = f"K-{rng.randrange(10_000, 99_999)}"
         models = {agent.model: 1 - sum(agent.also.values()), **agent.also}
         self.model = worlds.BY_NAME[rng.choices(list(models), list(models.values()))[0]]
-        self.trace_id = str(uuid.UUID(bytes=digest(seed, agent.key, slot, "trace")[:16]))
+        self.trace_id = str(uuid.UUID(bytes=digest(seed, agent.root, slot, "trace")[:16]))
         self.customer = f"customer-{rng.randrange(2_000)}"
         self.messages: list[dict[str, Any]] = [
             {"role": "system", "content": shop.SYSTEM},
@@ -166,6 +197,8 @@ class _Talk:
         price = reply.input_tokens * self.model.input_usd_per_m + reply.output_tokens * self.model.output_usd_per_m
         body = self.body
         milliseconds = 900 * worlds.latency_factor(self.model, body, seed=self.seed) + 4 * reply.output_tokens
+        if self.changed:
+            milliseconds *= self.agent.slower.get(self.case.name, 1.0)
         return self._row(at, body, completion(self.model.name, reply, at=at, key=self._id())) | {
             "req_units": reply.input_tokens,
             "res_units": reply.output_tokens,
@@ -206,7 +239,7 @@ class _Talk:
             "response_status_code": 200,
             "mode": "single",
             "config": None,
-            "prompt_slug": "support-v3",
+            "prompt_slug": "support-v4" if self.changed else "support-v3",
             # both come whether they were asked for or not
             "metadata": {"_user": self.customer, "agent": self.agent.name, "channel": "chat"},
             "portkeyHeaders": {"x-portkey-trace-id": self.trace_id, "x-portkey-provider": self.model.provider},

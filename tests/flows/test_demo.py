@@ -35,7 +35,7 @@ def test_the_demo_comes_out_as_expected_and_a_second_run_only_tells_it_again(tmp
     assert kinds == [
         ("Support agent", "switch", True),
         ("Returns desk", "none", True),
-        ("Warranty line", "none", True),
+        ("Order desk", "drift", True),
     ]
 
     again = manage("demo", "--no-serve", "--json", folder=tmp_path, timeout=300)

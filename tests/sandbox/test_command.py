@@ -25,7 +25,7 @@ def test_it_prints_its_address_and_keys_serves_and_stops_on_sigterm(tmp_path: Pa
         process.send_signal(signal.SIGTERM)
 
         assert process.wait(10) == 0
-    assert said["keys"] == ["sandbox-support", "sandbox-returns", "sandbox-warranty"]
+    assert said["keys"] == ["sandbox-support", "sandbox-returns", "sandbox-warranty", "sandbox-orders"]
     assert health == {"ok": True, "mode": "simulated", "seed": 7}
 
 

@@ -54,6 +54,27 @@ def test_a_call_stays_the_same_however_late_it_is_asked_for() -> None:
     assert late.keys() - early.keys()
 
 
+def test_orders_change_on_the_day_that_their_key_ends_in_and_nothing_else_of_them_does() -> None:
+    day = datetime(2026, 5, 12, tzinfo=UTC)
+    usual, changed = (
+        traffic.records(agent, seed=7, now=NOW)
+        for key in ("sandbox-orders", "sandbox-orders@2026-05-12")
+        if (agent := traffic.agent_of(key))
+    )
+
+    assert [record.row["id"] for record in usual] == [record.row["id"] for record in changed]
+    moved = [(a, b) for a, b in zip(usual, changed, strict=True) if a.row != b.row]
+    assert min(b.at for _, b in moved) > day
+    assert {b.row["prompt_slug"] for _, b in moved} == {"support-v4"}
+    slower = [(a, b) for a, b in moved if a.row["response_time"] != b.row["response_time"]]
+    assert 0.3 < len(slower) / len(moved) < 0.7
+    assert all(b.row["response_time"] == pytest.approx(2.5 * a.row["response_time"], abs=2) for a, b in slower)
+
+
+def test_a_key_of_no_workspace_or_of_no_day_opens_nothing() -> None:
+    assert [traffic.agent_of(key) for key in ("sandbox-orders@", "sandbox-orders@May", "nobody", "")] == [None] * 4
+
+
 def test_ids_are_unique() -> None:
     ids = [record.row["id"] for record in traffic.records(SUPPORT, seed=7, now=NOW)]
 

@@ -1,4 +1,4 @@
-"""`demo`: three projects on the sandbox, the whole path through real workers, then the site."""
+"""`demo`: three projects on the sandbox (a switch, none, drift), the path through real workers, then the site."""
 
 import os
 import secrets
