@@ -1,4 +1,4 @@
-"""Kill -9 at random moments: nothing is lost, only calls in flight are paid twice, and the outcome is the same."""
+"""Kill -9 at random moments: nothing is lost, only calls in flight are paid twice, and the evidence is the same to the byte."""
 
 import os
 import random
@@ -17,6 +17,7 @@ from ingestion.gateway import open_gateway
 from projects.models import Project, User
 from projects.services import create_project
 from tests.evaluation import studies
+from tests.flows.evidence_bytes import bytes_of
 
 ROOT = Path(__file__).resolve().parents[2]
 KILLS = 5
@@ -24,7 +25,7 @@ IN_FLIGHT = 8
 
 
 @pytest.mark.worker
-def test_a_run_that_is_killed_five_times_ends_as_an_undisturbed_one(
+def test_a_run_that_is_killed_five_times_ends_in_the_bytes_of_an_undisturbed_one(
     transactional_db: None, owner: User, tmp_path: Path
 ) -> None:
     moments = random.Random(20261101)  # noqa: S311  # when to kill is no secret
@@ -41,13 +42,14 @@ def test_a_run_that_is_killed_five_times_ends_as_an_undisturbed_one(
     killed.refresh_from_db()
     assert deaths == KILLS
     assert killed.state == Evaluation.State.DONE
-    assert studies.said(killed) == studies.said(undisturbed)
+    assert studies.said(killed) == studies.said(undisturbed)  # looks and outcome, as pages show them
+    assert bytes_of(killed) == bytes_of(undisturbed)
     # in flight, or back and not yet stored: at 80 ms a call, three rounds come back in the 250 ms of a batch
     assert sent - sum(calls_stored(killed)) <= KILLS * (1 + 4) * IN_FLIGHT
 
 
 @pytest.mark.worker
-def test_two_workers_at_once_share_one_evaluation_without_harm(
+def test_two_workers_at_once_end_in_the_bytes_of_one_alone(
     transactional_db: None, owner: User, tmp_path: Path
 ) -> None:
     with running(latency_ms=60) as sandbox:
@@ -63,6 +65,7 @@ def test_two_workers_at_once_share_one_evaluation_without_harm(
     shared.refresh_from_db()
     assert ends == [0, 0]
     assert studies.said(shared) == studies.said(alone)
+    assert bytes_of(shared) == bytes_of(alone)
     assert sent == sum(calls_stored(shared))  # no case was asked twice
     assert not Claim.objects.exists()
 

@@ -12,16 +12,12 @@ from agentopt.sandbox.server import Sandbox, running
 from evaluation import calls, run, services
 from evaluation.models import Evaluation
 from ingestion.gateway import open_gateway
-from ingestion.models import LogRecord
 from projects.models import Project, User
 from projects.services import create_project
-from recommendations import evidence, inputs
-from recommendations.reproduction import canonical
 from tests.evaluation import studies
+from tests.flows.evidence_bytes import bytes_of, named
 
 SLICES = 5
-# of each copy: its seed, digests and examples (keys of rows), when it was asked, how long a call took
-OWN = ("drawn", "examples", "until", "latency_us", "seed")
 
 
 def study_of(owner: User, sandbox: Sandbox, folder: Path, *, name: str, seed: int = 7) -> Evaluation:
@@ -32,26 +28,6 @@ def study_of(owner: User, sandbox: Sandbox, folder: Path, *, name: str, seed: in
     gateway = studies.connect(project, sandbox.url)
     studies.take_in(project, studies.support_log(70), folder)
     return studies.open_study(project, gateway, candidates=("corvus-medium", "lumen-flash"), limit=60, seed=seed)
-
-
-def bytes_of(evaluation: Evaluation) -> str:
-    """Inputs and evidence in canonical form, with logged calls by the id that their source gave them."""
-    given = inputs.read(Evaluation.objects.get(pk=evaluation.pk), agent="the agent")
-    names = dict(LogRecord.objects.filter(project=evaluation.project).values_list("pk", "source_id"))
-    return canonical(named([given, evidence.document(given)], names))
-
-
-def named(document: Any, names: dict[int, str]) -> Any:
-    if isinstance(document, list):
-        return [named(one, names) for one in document]
-    if not isinstance(document, dict):
-        return document
-    known = {key: named(value, names) for key, value in document.items()}
-    if "record" in known:
-        known["record"] = names[known["record"]]
-    if "samples" in known:
-        known["samples"] = [names[pk] for pk in known["samples"]]
-    return {key: value for key, value in known.items() if key not in OWN}
 
 
 def in_slices(evaluation: Evaluation) -> int:
