@@ -212,7 +212,12 @@ class _Run:
 
     def _key(self, place: Place, body: Mapping[str, Any]) -> str:
         name = self.candidates[place.candidate_id].offer.name
-        return cache_key(self.evaluation.project, name, body, repetition=place.repetition)
+        return cache_key(self.evaluation.project, name, body, repetition=self._draw(place))
+
+    def _draw(self, place: Place) -> int:
+        """Which of a model's answers to this prompt it is. That in the log is number 0 of the model in production."""
+        is_itself = self.evaluation.kind == Evaluation.Kind.NOISE and self.candidates[place.candidate_id].position
+        return place.repetition + int(bool(is_itself))
 
     def _answered_before(self, keys: Collection[str]) -> dict[str, Replay]:
         """The oldest paid answer to each question, of any evaluation of this project."""
@@ -240,7 +245,11 @@ class _Run:
             model=name,
             body=adapted.body,
             trace_id=trace,
-            metadata={"agentopt": "replay", "evaluation": str(self.evaluation.pk)},
+            metadata={
+                "agentopt": "replay",
+                "evaluation": str(self.evaluation.pk),
+                "repetition": str(self._draw(place)),
+            },
             timeout_s=settings.CALL_TIMEOUT_S,
             provider=self.offers[name].provider if name in self.offers else "",
         )

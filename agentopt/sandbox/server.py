@@ -104,6 +104,12 @@ class Call:
     trace_id: str
     attempt: int
     asked: judge_form.Asked | None
+    repetition: int = 0  # as the metadata tell it: which of a model's answers to this body is wanted
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """The body that an answer is drawn from: asked again a model says something else, in every run the same."""
+        return self.body if not self.repetition else {**self.body, "seed": [self.body.get("seed"), self.repetition]}
 
 
 def application(sandbox: Sandbox) -> web.Application:
@@ -231,7 +237,7 @@ class _Routes:
         else:
             self.sandbox.judge_calls += 1
         attempt = self.sandbox.attempt(f"{trace_id} {model} {worlds.key_of(body)}")
-        return Call(body, model, trace_id, attempt, asked)
+        return Call(body, model, trace_id, attempt, asked, _repetition(request.headers.get("x-portkey-metadata", "")))
 
     async def _meet(self, kind: str | None, request: web.Request) -> web.Response | None:
         if kind == "429":
@@ -263,12 +269,10 @@ class _Routes:
         model = worlds.model_named(name)
         if model is None:
             return _error(404, f"The model {call.model!r} does not exist.", code="model_not_found")
-        seed, body = self.sandbox.seed, call.body
         if call.asked is not None:
-            judge = worlds.judge_named(model.name)
-            return _completion(
-                call, _said(worlds.judge(judge, call.asked, seed=seed, repetition=body.get("seed")), call)
-            )
+            judge, own = worlds.judge_named(model.name), call.body.get("seed")
+            said = worlds.judge(judge, call.asked, seed=self.sandbox.seed, repetition=own)
+            return _completion(call, _said(said, call))
         return self._simulated(call, model)
 
     def _simulated(self, call: Call, model: worlds.Model) -> dict[str, Any] | web.Response:
@@ -276,9 +280,9 @@ class _Routes:
         refusal = worlds.refusal_of(model, call.body, on=datetime.now(UTC).date().isoformat())
         if refusal is not None:
             return _error(400, refusal[1], code=refusal[0])
-        if worlds.fails(model, call.body, seed=seed, attempt=call.attempt):
+        if worlds.fails(model, call.drawn, seed=seed, attempt=call.attempt):
             return _error(500, "The server had an error.", code="server_error")
-        return _completion(call, worlds.answer(model, call.body, seed=seed))
+        return _completion(call, worlds.answer(model, call.drawn, seed=seed))
 
     def _recorded(self, call: Call, recordings: recorded.Recordings) -> dict[str, Any] | web.Response:
         if call.asked is not None:
@@ -296,8 +300,17 @@ class _Routes:
         if not self.sandbox.latency_ms:
             return 0
         model = worlds.model_named(call.model)
-        factor = worlds.latency_factor(model, call.body, seed=self.sandbox.seed) if model else 1.0
+        factor = worlds.latency_factor(model, call.drawn, seed=self.sandbox.seed) if model else 1.0
         return self.sandbox.latency_ms / 1000 * factor
+
+
+def _repetition(metadata: str) -> int:
+    """The number under `repetition` in the metadata of a call; 0 where there is none."""
+    try:
+        told = json.loads(metadata)
+        return int(told.get("repetition", 0))
+    except (ValueError, TypeError, AttributeError):
+        return 0
 
 
 def _said(text: str, call: Call) -> Reply:
@@ -306,7 +319,7 @@ def _said(text: str, call: Call) -> Reply:
 
 def _completion(call: Call, reply: Reply) -> dict[str, Any]:
     name = call.model.rsplit("/", 1)[-1] if call.model.startswith("@") else call.model
-    return traffic.completion(name, reply, at=datetime.now(UTC), key=worlds.key_of(call.body))
+    return traffic.completion(name, reply, at=datetime.now(UTC), key=worlds.key_of(call.drawn))
 
 
 def _error(status: int, message: str, *, code: str, headers: dict[str, str] | None = None) -> web.Response:

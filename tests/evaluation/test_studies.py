@@ -14,7 +14,7 @@ from django.utils import timezone
 from agentopt.lib.errors import Conflict
 from agentopt.sandbox.server import Sandbox
 from evaluation import noise, services, studies
-from evaluation.models import Candidate, Evaluation
+from evaluation.models import Candidate, Evaluation, Replay
 from evaluation.statistics.policy import Policy, level_of
 from ingestion.gateway import open_gateway
 from projects.models import Project, User
@@ -120,7 +120,10 @@ def test_the_model_in_production_is_held_against_itself_through_the_whole_path(
     quality = found.metrics["quality"]
     assert quality.low is not None
     assert quality.high is not None
-    assert quality.low <= 0 <= quality.high
+    assert quality.low < 0 < quality.high
+    fresh = dict(Replay.objects.filter(candidate=measured.candidates.get(position=1)).values_list("sample", "answer"))
+    logged = Replay.objects.filter(candidate=measured.candidates.get(position=0), repetition=0)
+    assert {row.answer != fresh[row.sample_id] for row in logged} == {True, False}
     assert "What is the noise floor?" in page
     assert told["noise_floor"]["evaluation"] == measured.number
     assert noise.floor(measured) is None

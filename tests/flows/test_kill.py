@@ -1,4 +1,4 @@
-"""Kill -9 at random moments: nothing is lost, only calls in flight are paid twice, and the evidence is the same to the byte."""
+"""Kill -9 at random moments: nothing is lost, only calls in flight are paid twice, the evidence is the same bytes."""
 
 import os
 import random
@@ -49,9 +49,7 @@ def test_a_run_that_is_killed_five_times_ends_in_the_bytes_of_an_undisturbed_one
 
 
 @pytest.mark.worker
-def test_two_workers_at_once_end_in_the_bytes_of_one_alone(
-    transactional_db: None, owner: User, tmp_path: Path
-) -> None:
+def test_two_workers_at_once_end_in_the_bytes_of_one_alone(transactional_db: None, owner: User, tmp_path: Path) -> None:
     with running(latency_ms=60) as sandbox:
         studied = [study_of(create_project(f"Copy {i}", owner=owner), sandbox, tmp_path) for i in range(2)]
         alone, shared = studied

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import aiohttp
 import httpx
@@ -40,6 +41,26 @@ def test_every_response_is_labelled_and_echoes_the_trace_id(sandbox: server.Sand
     assert bad.headers["x-portkey-trace-id"] == "trace-2"
     assert good.headers["x-portkey-retry-attempt-count"] == "0"
     assert good.headers["x-portkey-provider"] == "rookery"
+
+
+def _text_of(completion: Any) -> str:
+    return completion["choices"][0]["message"]["content"] or ""
+
+
+def test_a_model_that_is_asked_again_says_what_it_says_the_next_time() -> None:
+    logs = traffic.records(traffic.AGENTS[0], seed=7, now=datetime(2026, 11, 1, tzinfo=UTC))
+    asked = [record.row for record in logs if record.row["is_success"] and _text_of(record.row["response"])][-8:]
+
+    def answers(repetition: str) -> list[str]:
+        more = {"x-portkey-metadata": json.dumps({"repetition": repetition})}
+        replies = [http.post("/chat/completions", json=row["request"], headers=more) for row in asked]
+        return [_text_of(reply.json()) for reply in replies]
+
+    with server.running() as own, client(own) as http:
+        first, again, third, odd = answers("0"), answers("1"), answers("2"), answers("once more")
+
+    assert first == odd == [_text_of(row["response"]) for row in asked]
+    assert len({tuple(first), tuple(again), tuple(third)}) == 3
 
 
 def test_a_key_of_no_workspace_is_refused(sandbox: server.Sandbox) -> None:
