@@ -1,6 +1,6 @@
 """Forms of evaluations: what to try on how much, and going on with a higher cap."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -73,6 +73,15 @@ class EvaluationForm(forms.Form):
         help_text="Answers of each model to one prompt of five: above 1 they show how stable it is.",
     )  # fmt: skip
 
+    use_case = forms.ChoiceField(
+        required=False, label="Only calls of", widget=forms.Select(attrs={"class": "input"}),
+        help_text="A use case; its calls alone decide.",
+    )  # fmt: skip
+    baseline = forms.CharField(
+        required=False, max_length=LONGEST_NAME, label="In place of", widget=forms.TextInput(attrs={"class": "input"}),
+        help_text="A model as the logs call it. Empty: the one with most calls.",
+    )  # fmt: skip
+
     per_use_case = forms.BooleanField(
         required=False, label="Decide per use case",
         help_text="A verdict for each use case that is large enough, under one error budget and one cap: each is "
@@ -87,15 +96,26 @@ class EvaluationForm(forms.Form):
         help_text="Judges favor their own kind. The evaluation carries the mark.",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, use_cases: Iterable[str] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.label_suffix = ""
+        field = self.fields["use_case"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - as declared
+        field.choices = [("", "all use cases"), *((name, name) for name in sorted(set(use_cases)))]
+
+    def clean(self) -> dict[str, Any]:
+        found = super().clean() or {}
+        if found.get("use_case") and found.get("per_use_case"):
+            self.add_error("use_case", "Choose one use case, or decide per use case.")
+        return found
 
     def request(self) -> EvaluationRequest:
         """What is asked for; fields that do not hold count as empty, so a forecast can stand beside their errors."""
         given = getattr(self, "cleaned_data", {})
         return EvaluationRequest(
             candidates=chosen(given.get("candidates") or [], suggested=given.get("suggested") or []),
+            baseline=given.get("baseline") or None,
+            use_case=given.get("use_case") or None,
             sample=given.get("sample"),
             limit=given.get("limit"),
             seed=given.get("seed"),

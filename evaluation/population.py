@@ -42,7 +42,7 @@ def read(
         use_case: name of the only one to draw from.
 
     Raises:
-        Conflict: there are no logs. Invalid: none of this model.
+        Conflict: there are no logs. Invalid: none of this model or use case.
     """
     logs = LogRecord.objects.filter(project=project, occurred_at__lt=now).newest()
     newest = logs.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
@@ -64,7 +64,10 @@ def read(
     of_window = of_model.filter(occurred_at__gte=recent)
     found = _population(project, of_window, name=name, since=recent, until=now, use_case=use_case)
     if len(found.prompts) < wanted and of_model.filter(occurred_at__lt=recent).exists():
-        return _population(project, of_model, name=name, since=None, until=now, use_case=use_case)
+        found = _population(project, of_model, name=name, since=None, until=now, use_case=use_case)
+    if use_case is not None and not found.calls:
+        known = ", ".join(sorted(set(usecases.names(project).values()))[:20]) or "none: group the calls first"
+        raise Invalid(f"{name} has no call of {use_case}.", fields={"use_case": f"Use cases: {known}."})
     return found
 
 

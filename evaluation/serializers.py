@@ -23,6 +23,7 @@ class EvaluationIn(_Out):
         help_text="default: all that nothing speaks against",
     )
     baseline = serializers.CharField(required=False, help_text="as the logs call it; default: the one with most calls")
+    use_case = serializers.CharField(required=False, max_length=128, help_text="its name: only its calls decide")
     sample = serializers.IntegerField(required=False, help_text="plans for at most three times as many prompts")
     limit = serializers.IntegerField(required=False, help_text="prompts per candidate at most, directly")
     seed = serializers.IntegerField(required=False, help_text="of the sampling order, default 7")

@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
@@ -17,6 +17,7 @@ from evaluation.forms import EvaluationForm, ResumeForm
 from evaluation.models import Evaluation
 from evaluation.planning import Plan
 from evaluation.services import EvaluationRequest
+from ingestion import usecases
 from ingestion.catalog.listing import Retirement
 from projects import access
 from projects import services as projects
@@ -47,8 +48,8 @@ def listing(request: HttpRequest, slug: str) -> HttpResponse:
 def create(request: HttpRequest, slug: str) -> HttpResponse:
     """Choose and see what it would take (GET), or start it (POST)."""
     project = access.project_for(request.user, slug, Role.MEMBER)
-    given = request.POST if request.method == "POST" else request.GET or None  # a first visit is no bound form
-    form = EvaluationForm(given, initial=_defaults(project))
+    given = request.POST if request.method == "POST" else _asked(request, project)
+    form = EvaluationForm(given, initial=_defaults(project), use_cases=usecases.names(project).values())
     is_sound = not form.is_bound or form.is_valid()
     wanted = form.request()  # before a refusal takes the refused fields out of the form
     if request.method == "POST" and is_sound:
@@ -75,6 +76,17 @@ def _retirement(plan: Plan | None) -> Retirement | None:
         return None
     days = (plan.baseline.retires_on - timezone.now().astimezone(UTC).date()).days
     return Retirement(plan.baseline.name, plan.baseline.retires_on, days, "")
+
+
+def _asked(request: HttpRequest, project: Project) -> QueryDict | None:
+    """What the address says; None on a first visit. A link that names a part of the calls leaves the rest as usual."""
+    given = request.GET.copy()
+    if not given:
+        return None
+    if "sample" not in given:
+        for name, value in _defaults(project).items():
+            given.setdefault(name, str(value))
+    return given
 
 
 def _defaults(project: Project) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from django.urls import reverse
 from agentopt.lib import wording
 from agentopt.lib.charts import Chart
 from ingestion import selectors as logs
+from ingestion import usecases
 from ingestion.values import LogFilter, LogRow
 from projects.models import Project
 from recommendations.drift import monitor, plots, rules, sentences, series
@@ -128,6 +129,7 @@ class Page:
     related: Sequence[tuple[str, str]]  # words, moment
     samples: Sequence[LogRow]
     logs_url: str
+    evaluate_url: str
     transitions: Sequence[AlertTransition]
     also: str
 
@@ -148,6 +150,7 @@ def page(alert: Alert) -> Page:
         related=[(sentences.related(one), one["at"]) for one in figures.get("related", [])],
         samples=logs.logs(alert.project, wanted, limit=SAMPLES).rows,
         logs_url=_address(alert.project, wanted),
+        evaluate_url=_evaluation(alert),
         transitions=list(alert.transitions.select_related("by").order_by("-pk")),
         also=" and ".join(series.view_name(alert.metric, one) for one in figures.get("also", [])),
     )
@@ -203,6 +206,19 @@ def _address(project: Project, wanted: LogFilter) -> str:
         if at is not None:
             asked[name] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return f"{reverse('ingestion:logs', args=[project.slug])}?{urlencode(asked)}"
+
+
+def _evaluation(alert: Alert) -> str:
+    """The form of a new evaluation, narrowed to the part of the traffic that the alert is about."""
+    rule, asked = alert.rule, {}
+    if rule is not None and rule.scope == DriftRule.Scope.MODEL:
+        asked["baseline"] = rule.scope_value
+    use_case = alert.part or (rule.scope_value if rule is not None and rule.scope == DriftRule.Scope.USE_CASE else "")
+    name = usecases.names(alert.project).get(int(use_case)) if use_case.isdigit() else None
+    if name is not None:
+        asked["use_case"] = name
+    address = reverse("evaluation:create", args=[alert.project.slug])
+    return f"{address}?{urlencode(asked)}" if asked else address
 
 
 def _charts(alert: Alert) -> list[Chart]:

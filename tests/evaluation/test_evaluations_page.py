@@ -13,6 +13,7 @@ from django.utils import timezone
 from agentopt.sandbox.server import Sandbox
 from evaluation import proposals, services
 from evaluation.models import Evaluation
+from ingestion import usecases
 from ingestion.catalog import loader
 from ingestion.gateway import GatewayModel
 from projects import services as projects
@@ -298,6 +299,24 @@ def test_a_change_gets_only_the_summary_and_a_copied_address_the_page(
     assert "Start, at most $3.00" in _body(whole)
     assert "<html" in _body(whole)
     assert "HX-Request" in part["Vary"]
+
+
+def test_a_link_may_name_the_use_case_and_the_model_and_leaves_the_rest_as_usual(
+    ready: Project, member: User, client_of: Clients
+) -> None:
+    usecases.refresh(ready, now=timezone.now())
+    name = ready.use_cases.order_by("pk").values_list("name", flat=True)[0]
+    client = client_of(member)
+
+    page = _body(client.get(_new(ready), {"use_case": name, "baseline": "aurora-large"}))
+    unknown = _body(client.get(_new(ready), {"baseline": "nope"}))
+    client.post(_new(ready), {"use_case": name, "limit": "5"})
+
+    assert f'<option value="{name}" selected>' in page
+    assert 'value="100"' in page  # the sample size of the project
+    assert "Start, at most $" in page
+    assert "No call of nope is logged." in unknown
+    assert ready.evaluations.get().use_case == name
 
 
 def test_starting_opens_what_was_chosen_and_leads_to_its_page(ready: Project, member: User, client_of: Clients) -> None:
