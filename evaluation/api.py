@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema, inline_serializer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, body_of, page_of, page_schema, paging
 from evaluation import case_api, judge_api, noise, people_api, selectors, services, standing, studies
 from evaluation.models import Evaluation
 from evaluation.serializers import (
@@ -30,13 +30,6 @@ _STARTED = inline_serializer(
     "EvaluationStarted",
     {"evaluation": EvaluationOut(), "job": JOB_STARTED.fields["job"], "study": EvaluationOut(many=True)},
 )  # fmt: skip
-
-
-def _read(kind: Any, request: Request) -> dict[str, Any]:
-    form = kind(data=request.data)
-    form.is_valid(raise_exception=True)
-    checked: dict[str, Any] = form.validated_data
-    return checked
 
 
 def _row(evaluation: Evaluation, project: Project) -> Any:
@@ -61,7 +54,7 @@ class EvaluationsView(ApiView):
 
     @extend_schema(operation_id="start_evaluation", request=EvaluationIn, responses={200: PlanOut, 202: _STARTED})
     def post(self, request: Request) -> Response:
-        given = _read(EvaluationIn, request)
+        given = body_of(EvaluationIn, request)
         project = access.project_for(request.user, given.pop("project"), Role.MEMBER)
         by_use_case = given.pop("per_use_case")
         forecast_only, names = given.pop("forecast_only"), given.pop("candidates", None)
@@ -139,7 +132,7 @@ class EvaluationRetryView(ProjectView):
     def post(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project(Role.MEMBER)
         evaluation = selectors.named(project, number)
-        job = services.retry_failed(evaluation, self.person, **_read(ResumeIn, request))
+        job = services.retry_failed(evaluation, self.person, **body_of(ResumeIn, request))
         return _started(evaluation, job, project)
 
 
@@ -150,7 +143,7 @@ class EvaluationResumeView(ProjectView):
     def post(self, request: Request, project_id: str, number: int) -> Response:
         project = self.project(Role.MEMBER)
         evaluation = selectors.named(project, number)
-        job = services.resume(evaluation, self.person, **_read(ResumeIn, request))
+        job = services.resume(evaluation, self.person, **body_of(ResumeIn, request))
         return _started(evaluation, job, project)
 
 
@@ -164,7 +157,7 @@ class JudgesView(ProjectView):
     @extend_schema(operation_id="set_judges", request=JudgesIn, responses=JudgeOut(many=True))
     def put(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        rows = services.set_judges(project, by=self.person, **_read(JudgesIn, request))
+        rows = services.set_judges(project, by=self.person, **body_of(JudgesIn, request))
         return Response(JudgeOut(rows, many=True).data)
 
 

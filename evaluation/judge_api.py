@@ -6,6 +6,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentopt.lib.drf import body_of
 from evaluation import bearing, dry_run, library, selectors
 from evaluation.judge_serializers import (
     DryRunOut,
@@ -52,9 +53,7 @@ class JudgeDryRunView(ProjectView):
 
 
 def _wanted(request: Request) -> OwnJudge:
-    form = OwnJudgeIn(data=request.data)
-    form.is_valid(raise_exception=True)
-    return OwnJudge(**form.validated_data)
+    return OwnJudge(**body_of(OwnJudgeIn, request))
 
 
 class JudgeVersionsView(ProjectView):
@@ -71,9 +70,7 @@ class RuleView(ProjectView):
     @extend_schema(operation_id="set_rule", request=RuleIn, responses=LibraryEntryOut)
     def put(self, request: Request, project_id: str, name: str) -> Response:
         project = self.project(Role.OWNER)
-        form = RuleIn(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
+        given = body_of(RuleIn, request)
         library.set_rule(
             project, name, given.get("settings") or {}, counts_as=given["counts_as"], margin=given.get("margin"),
             by=self.person,

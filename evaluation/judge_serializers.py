@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from evaluation.models import Judge, JudgeVersion
 
 _Out = serializers.Serializer[Any]
@@ -40,7 +41,7 @@ class EditionOut(_Out):
     is_in_force = serializers.BooleanField()
 
 
-class OwnJudgeIn(_Out):
+class OwnJudgeIn(Given):
     """A judge of the project's own."""
 
     name = serializers.CharField(max_length=30)
@@ -75,7 +76,7 @@ class DryRunOut(_Out):
     simulated = serializers.BooleanField()
 
 
-class RuleIn(_Out):
+class RuleIn(Given):
     """How a rule is set."""
 
     counts_as = serializers.ChoiceField(choices=Judge.CountsAs.choices)

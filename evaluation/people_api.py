@@ -1,13 +1,11 @@
 """Labels of people, the queue and the accuracy cards over HTTP."""
 
-from typing import Any
-
 from django.urls import URLPattern, path
 from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, body_of, page_of, page_schema, paging
 from agentopt.lib.errors import Invalid
 from evaluation import accuracy, anchors, labels, selectors
 from evaluation.models import HumanLabel
@@ -33,9 +31,7 @@ class LabelsView(ProjectView):
     @extend_schema(operation_id="add_labels", request=LabelsIn, responses={201: LabelOut(many=True)})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
-        form = LabelsIn(data=request.data)
-        form.is_valid(raise_exception=True)
-        given: dict[str, Any] = form.validated_data
+        given = body_of(LabelsIn, request)
         rater = given.get("rater") or (labels.rater_of(self.person) if self.person else "")
         if not rater:
             raise Invalid("A token is no person: say who labeled.", fields={"rater": "Expected a name."})

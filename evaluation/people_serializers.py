@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from evaluation import labels
 from evaluation.models import HumanLabel
 
@@ -25,7 +26,7 @@ class LabelOut(_Out):
     created_at = serializers.DateTimeField()
 
 
-class LabelIn(_Out):
+class LabelIn(Given):
     """One person's score of one answer."""
 
     evaluation = serializers.IntegerField(min_value=1)
@@ -35,7 +36,7 @@ class LabelIn(_Out):
     harmful = serializers.BooleanField(required=False, allow_null=True, default=None)
 
 
-class LabelsIn(_Out):
+class LabelsIn(Given):
     """Labels of one person."""
 
     rater = serializers.RegexField(

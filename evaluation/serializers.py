@@ -6,6 +6,7 @@ from typing import Any
 from django.urls import reverse
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from evaluation.models import Candidate, Evaluation
 from evaluation.repeating import Baseline
 from evaluation.selectors import Row
@@ -13,7 +14,7 @@ from evaluation.selectors import Row
 _Out = serializers.Serializer[Any]
 
 
-class EvaluationIn(_Out):
+class EvaluationIn(Given):
     """A new evaluation; what is absent has the project's default."""
 
     project = serializers.CharField(help_text="number or slug")
@@ -56,7 +57,7 @@ class EvaluationIn(_Out):
     forecast_only = serializers.BooleanField(default=False, help_text="say what it would take, and store nothing")
 
 
-class ResumeIn(_Out):
+class ResumeIn(Given):
     """Going on with an evaluation that stands still."""
 
     max_cost_usd = serializers.DecimalField(
@@ -332,7 +333,7 @@ class JudgeOut(_Out):
     exact = serializers.BooleanField()
 
 
-class JudgesIn(_Out):
+class JudgesIn(Given):
     """The judges from now on; without models those of JUDGE_MODELS stand."""
 
     models = serializers.ListField(child=serializers.CharField(max_length=160))

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, body_of, page_of, page_schema, paging
 from agentopt.lib.errors import NotAllowed
 from agentopt.lib.money import nanousd
 from projects import access, jobs, member_api, modes, notice_api, schedule_api, services, tokens
@@ -25,13 +25,6 @@ from projects.serializers import (
     TokenIn,
     TokenOut,
 )
-
-
-def _read(kind: Any, request: Request) -> dict[str, Any]:
-    form = kind(data=request.data)
-    form.is_valid(raise_exception=True)
-    checked: dict[str, Any] = form.validated_data
-    return checked
 
 
 class _Person(ApiView):
@@ -57,7 +50,7 @@ class ProjectsView(_Person):
     @extend_schema(operation_id="create_project", request=ProjectIn, responses={201: ProjectOut})
     def post(self, request: Request) -> Response:
         person = self._must_be_person()
-        given = _read(ProjectIn, request)
+        given = body_of(ProjectIn, request)
         connection = given.pop("connection", None)
         with transaction.atomic():
             project = services.create_project(owner=person, **given)
@@ -77,7 +70,7 @@ class ProjectDetailView(ProjectView):
     def patch(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
         before = project.privacy
-        _change(project, _read(ProjectChangeIn, request), by=self.person)
+        _change(project, body_of(ProjectChangeIn, request), by=self.person)
         said = modes.of_old_rows(before, project.privacy)
         return Response(ProjectOut(project, context={"user": request.user, "notices": [said] if said else []}).data)
 
@@ -122,7 +115,7 @@ class ProjectTokensView(ProjectView):
     @extend_schema(operation_id="issue_project_token", request=TokenIn, responses={201: NewTokenOut})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        return _shown_once(tokens.issue(project=project, by=self.person, **_read(TokenIn, request)))
+        return _shown_once(tokens.issue(project=project, by=self.person, **body_of(TokenIn, request)))
 
 
 class ProjectTokenView(ProjectView):
@@ -153,7 +146,7 @@ class PersonalTokensView(_Person):
         person = self._must_be_person()
         if isinstance(request.auth, ApiToken):
             raise NotAllowed("A token cannot issue tokens of its person: sign in on the site.")
-        return _shown_once(tokens.issue(user=person, by=person, **_read(PersonalTokenIn, request)))
+        return _shown_once(tokens.issue(user=person, by=person, **body_of(PersonalTokenIn, request)))
 
 
 class PersonalTokenView(_Person):

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, Given, body_of, page_body, page_of, page_schema, paging
 from agentopt.lib.errors import NotAllowed
 from projects import people, selectors, services
 from projects.endpoints import ProjectView
@@ -33,24 +33,17 @@ class NewMemberOut(MemberOut):
     first_password = serializers.CharField(allow_null=True, help_text="null: the person was here already")
 
 
-class MemberIn(_Out):
+class MemberIn(Given):
     """A person to add."""
 
     email = serializers.EmailField(max_length=254)
     role = serializers.ChoiceField(choices=Role.choices)
 
 
-class MemberRoleIn(_Out):
+class MemberRoleIn(Given):
     """Another role."""
 
     role = serializers.ChoiceField(choices=Role.choices)
-
-
-def _read(kind: Any, request: Request) -> dict[str, Any]:
-    form = kind(data=request.data)
-    form.is_valid(raise_exception=True)
-    checked: dict[str, Any] = form.validated_data
-    return checked
 
 
 class MembersView(ProjectView):
@@ -71,7 +64,7 @@ class MembersView(ProjectView):
         project = self.project(Role.OWNER)
         if self.person is None:
             raise NotAllowed("Only a person can add people.")
-        given = _read(MemberIn, request)
+        given = body_of(MemberIn, request)
         invited = people.invite(project, given["email"], role=given["role"], by=self.person)
         told = MemberOut(invited.membership).data
         return Response({**told, "first_password": invited.first_password}, status=201)
@@ -83,7 +76,7 @@ class MemberView(ProjectView):
     @extend_schema(operation_id="change_member", request=MemberRoleIn, responses=MemberOut)
     def patch(self, request: Request, project_id: str, pk: int) -> Response:
         membership = self._membership(pk)
-        role = Role(_read(MemberRoleIn, request)["role"])
+        role = Role(body_of(MemberRoleIn, request)["role"])
         return Response(MemberOut(services.change_role(membership, role, by=self.person)).data)
 
     @extend_schema(operation_id="remove_member", responses={204: None})

@@ -10,7 +10,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, Given, body_of, page_body, page_of, page_schema, paging
 from projects import selectors
 from projects.endpoints import ProjectView
 from projects.models import Channel, NoticeDelivery, Role
@@ -57,7 +57,7 @@ class ChannelSecretOut(_Out):
     secret = serializers.CharField()
 
 
-class _ChannelIn(_Out):
+class _ChannelIn(Given):
     name = serializers.CharField(max_length=80)
     address = serializers.CharField(max_length=490, write_only=True)
     enabled = serializers.BooleanField(required=False)
@@ -95,13 +95,6 @@ class NoticeDeliveryOut(_Out):
     sent_at = serializers.DateTimeField(allow_null=True)
 
 
-def _read(kind: Any, request: Request) -> dict[str, Any]:
-    form = kind(data=request.data)
-    form.is_valid(raise_exception=True)
-    checked: dict[str, Any] = form.validated_data
-    return checked
-
-
 class _ChannelView(ProjectView):
     def _channel(self, pk: int) -> Channel:
         channel: Channel = get_object_or_404(self.project(Role.OWNER).channels.select_related("project"), pk=pk)
@@ -124,7 +117,7 @@ class ChannelsView(ProjectView):
     @extend_schema(operation_id="add_channel", request=ChannelIn, responses={201: NewChannelOut})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        added = addresses.add(project, by=self.person, **_read(ChannelIn, request))
+        added = addresses.add(project, by=self.person, **body_of(ChannelIn, request))
         return Response({**ChannelOut(added.channel).data, "secret": added.secret}, status=201)
 
 
@@ -134,7 +127,7 @@ class ChannelView(_ChannelView):
     @extend_schema(operation_id="change_channel", request=ChannelChangeIn, responses=ChannelOut)
     def patch(self, request: Request, project_id: str, pk: int) -> Response:
         channel = self._channel(pk)
-        return Response(ChannelOut(addresses.change(channel, _read(ChannelChangeIn, request), by=self.person)).data)
+        return Response(ChannelOut(addresses.change(channel, body_of(ChannelChangeIn, request), by=self.person)).data)
 
     @extend_schema(operation_id="remove_channel", responses={204: None})
     def delete(self, request: Request, project_id: str, pk: int) -> Response:

@@ -9,6 +9,7 @@ from rest_framework import serializers
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentopt.lib.drf import Given, body_of
 from projects import access, scheduling, supervisor
 from projects.endpoints import JOB_STARTED, ApiView, accepted
 from projects.models import Role
@@ -54,7 +55,7 @@ class SchedulerOut(_Out):
     projects = ProjectSchedulesOut(many=True)
 
 
-class TriggerIn(_Out):
+class TriggerIn(Given):
     """Which scheduled job, of which project."""
 
     job = serializers.CharField(max_length=30)
@@ -78,10 +79,9 @@ class SchedulerTriggerView(ApiView):
 
     @extend_schema(operation_id="trigger_scheduled_job", request=TriggerIn, responses={202: JOB_STARTED})
     def post(self, request: Request) -> Response:
-        form = TriggerIn(data=request.data)
-        form.is_valid(raise_exception=True)
-        project = access.project_for(request.user, form.validated_data["project"], Role.MEMBER)
-        return accepted(scheduling.trigger(project, form.validated_data["job"], by=self.person, now=timezone.now()))
+        given = body_of(TriggerIn, request)
+        project = access.project_for(request.user, given["project"], Role.MEMBER)
+        return accepted(scheduling.trigger(project, given["job"], by=self.person, now=timezone.now()))
 
 
 urlpatterns: list[URLPattern] = [

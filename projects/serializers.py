@@ -8,6 +8,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from agentopt.lib.money import usd
 from agentopt.schedules import JOBS
 from projects import access, modes, services
@@ -31,7 +32,7 @@ class GoalOut(_Out):
     min_gain = serializers.FloatField(source="terms.min_gain")
 
 
-class GoalIn(_Out):
+class GoalIn(Given):
     """Terms of a goal; an absent one stays as it is."""
 
     weights = _numbers(required=False)
@@ -59,7 +60,7 @@ class ConnectionOut(_Out):
         return bool(row.config)
 
 
-class ConnectionIn(_Out):
+class ConnectionIn(Given):
     """Where calls go; an empty text returns a field to the instance's setting."""
 
     base_url = serializers.CharField(required=False, allow_blank=True, max_length=500)
@@ -97,7 +98,7 @@ class CapsOut(_Out):
         return None if amount is None else float(amount)
 
 
-class CapsIn(_Out):
+class CapsIn(Given):
     """The same; null removes a cap."""
 
     monthly_usd = serializers.DecimalField(
@@ -106,7 +107,7 @@ class CapsIn(_Out):
     monthly_calls = serializers.IntegerField(required=False, allow_null=True)
 
 
-class OverridesIn(_Out):
+class OverridesIn(Given):
     """The same; null returns one to the instance's setting."""
 
     replay_sample_size = serializers.IntegerField(required=False, allow_null=True)
@@ -130,7 +131,7 @@ class ScheduleOut(_Out):
         return None if amount is None else float(amount)
 
 
-class ScheduleIn(_Out):
+class ScheduleIn(Given):
     """The same; null or an empty text returns one to none."""
 
     evaluation_cron = serializers.CharField(required=False, allow_blank=True, max_length=100)
@@ -147,7 +148,7 @@ class PatternOut(_Out):
     pattern = serializers.CharField()
 
 
-class PatternIn(_Out):
+class PatternIn(Given):
     """The same; its meaning is checked when it is saved."""
 
     name = serializers.CharField(max_length=200)
@@ -194,7 +195,7 @@ class ProjectOut(_Out):
         return OverridesOut(services.effective(project)).data
 
 
-class ProjectIn(_Out):
+class ProjectIn(Given):
     """A new project."""
 
     name = serializers.CharField(max_length=80)
@@ -203,7 +204,7 @@ class ProjectIn(_Out):
     connection = ConnectionIn(required=False)
 
 
-class ProjectChangeIn(_Out):
+class ProjectChangeIn(Given):
     """What changes; absent fields stay."""
 
     name = serializers.CharField(max_length=80, required=False)
@@ -241,7 +242,7 @@ class NewTokenOut(TokenOut):
     token = serializers.CharField()
 
 
-class TokenIn(_Out):
+class TokenIn(Given):
     """A new project token."""
 
     name = serializers.CharField(max_length=80)
@@ -249,7 +250,7 @@ class TokenIn(_Out):
     expires_at = serializers.DateTimeField(required=False)
 
 
-class PersonalTokenIn(_Out):
+class PersonalTokenIn(Given):
     """A new personal token."""
 
     name = serializers.CharField(max_length=80)

@@ -9,7 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, body_of, page_body, page_of, page_schema, paging
 from projects.endpoints import ProjectView
 from projects.models import Role
 from recommendations import bundles, following_api, selectors, services
@@ -71,9 +71,7 @@ class _DecisionView(ProjectView):
 
     def _decide(self, request: Request, pk: int, *, form: Any, service: Any) -> Response:
         recommendation: Recommendation = get_object_or_404(self.project(Role.MEMBER).recommendations, pk=pk)
-        given = form(data=request.data)
-        given.is_valid(raise_exception=True)
-        service(recommendation, by=self.person, now=timezone.now(), **given.validated_data)
+        service(recommendation, by=self.person, now=timezone.now(), **body_of(form, request))
         return Response(RecommendationOut(recommendation).data)
 
 

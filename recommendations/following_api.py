@@ -9,6 +9,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agentopt.lib.drf import body_of
 from agentopt.lib.errors import NotFound
 from projects.endpoints import JOB_STARTED, ProjectView, accepted
 from projects.models import Role
@@ -105,11 +106,10 @@ class ShareLinksView(_View):
     @extend_schema(operation_id="share_recommendation", request=ShareLinkIn, responses={201: NewShareLinkOut})
     def post(self, request: Request, project_id: str, pk: int) -> Response:
         recommendation = self.recommendation(pk, Role.MEMBER)
-        given = ShareLinkIn(data=request.data)
-        given.is_valid(raise_exception=True)
-        if given.validated_data["shows_prompts"]:
+        given = body_of(ShareLinkIn, request)
+        if given["shows_prompts"]:
             self.project(Role.OWNER)
-        made = sharing.share(recommendation, by=self.person, now=timezone.now(), **given.validated_data)
+        made = sharing.share(recommendation, by=self.person, now=timezone.now(), **given)
         url = request.build_absolute_uri(reverse("recommendations:shared", args=[made.secret]))
         return Response(NewShareLinkOut({"link": made.link, "url": url}).data, status=201)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers as s
 
+from agentopt.lib.drf import Given
 from recommendations import promises, sharing
 from recommendations.models import FollowUp, Transition
 
@@ -139,7 +140,7 @@ class NewShareLinkOut(s.Serializer[Any]):
     url = s.CharField()
 
 
-class ShareLinkIn(s.Serializer[Any]):
+class ShareLinkIn(Given):
     """When a link ends, and whether it shows prompts, which only an owner may allow."""
 
     days = s.IntegerField(min_value=1, max_value=sharing.MOST_DAYS, default=sharing.DEFAULT_DAYS)

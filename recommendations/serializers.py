@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers as s
 
+from agentopt.lib.drf import Given
 from recommendations import selectors
 from recommendations.models import Decision, Recommendation, Transition
 
@@ -70,19 +71,19 @@ class BundleOut(s.Serializer[Any]):
     evidence_hash = s.CharField()
 
 
-class AcknowledgeIn(s.Serializer[Any]):
+class AcknowledgeIn(Given):
     """An optional note."""
 
     note = s.CharField(required=False, allow_blank=True, default="", max_length=2000)
 
 
-class DismissIn(s.Serializer[Any]):
+class DismissIn(Given):
     """Why it is dismissed."""
 
     note = s.CharField(max_length=2000)
 
 
-class PostponeIn(s.Serializer[Any]):
+class PostponeIn(Given):
     """Until when it is put off."""
 
     until = s.DateTimeField()

@@ -82,6 +82,32 @@ def _flat(detail: Any, path: str = "") -> list[tuple[str, str]]:
     return [(f".{path}".removesuffix(".non_field_errors").lstrip(".") or "request", text)]
 
 
+# ------------------------------------------------------------------------------------------------ what a request brings
+class Given(serializers.Serializer[Any]):
+    """The body of a request: a field that is not known is refused by name, not passed over, here and inside."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        known = [name for name, field in self.fields.items() if not field.read_only]
+        unknown = [str(name) for name in data if name not in known] if isinstance(data, Mapping) else []
+        if unknown:
+            expected = f"There is no such field. Expected {', '.join(known)}."
+            said = [name[:100].encode(errors="backslashreplace").decode() for name in unknown[:20]]  # half a character
+            raise exceptions.ValidationError({name: [expected] for name in said})
+        return super().to_internal_value(data)
+
+
+def body_of(kind: type[Given], request: Request, *, partial: bool = False) -> dict[str, Any]:
+    """What a request's body says, checked.
+
+    Raises:
+        ValidationError: it does not fit.
+    """
+    form = kind(data=request.data, partial=partial)
+    form.is_valid(raise_exception=True)
+    found: dict[str, Any] = form.validated_data
+    return found
+
+
 # ------------------------------------------------------------------------------------------------ keyset pages
 @dataclass(frozen=True)
 class Page(Generic[Row]):

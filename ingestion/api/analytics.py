@@ -8,7 +8,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import WINDOW_PARAMETERS
+from agentopt.lib.drf import WINDOW_PARAMETERS, body_of
 from agentopt.lib.errors import Invalid
 from ingestion import analytics, selectors
 from ingestion.analytics import requests
@@ -55,9 +55,7 @@ class CancelView(ProjectView):
     @extend_schema(operation_id="cancel_question", request=CancelIn, responses={202: CancelOut})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project()
-        form = CancelIn(data=request.data)
-        form.is_valid(raise_exception=True)
-        return Response({"stopping": analytics.cancel(project, form.validated_data["token"])}, status=202)
+        return Response({"stopping": analytics.cancel(project, body_of(CancelIn, request)["token"])}, status=202)
 
 
 class VocabularyView(ApiView):

@@ -2,7 +2,6 @@
 
 from dataclasses import asdict
 from datetime import UTC, date
-from typing import Any
 
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
@@ -13,7 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import WINDOW_PARAMETERS
+from agentopt.lib.drf import WINDOW_PARAMETERS, body_of
 from ingestion import selectors
 from ingestion.catalog import documents, editing, listing, offers, recomputing
 from ingestion.models import ModelOffer
@@ -24,13 +23,6 @@ from projects.models import Project, Role
 
 def _today() -> date:
     return timezone.now().astimezone(UTC).date()
-
-
-def _read(kind: Any, request: Request) -> dict[str, Any]:
-    form = kind(data=request.data)
-    form.is_valid(raise_exception=True)
-    checked: dict[str, Any] = form.validated_data
-    return checked
 
 
 def _found(project: Project, pk: int) -> ModelOffer:
@@ -63,7 +55,7 @@ class CatalogView(ProjectView):
     )
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        given = _read(shapes.CatalogModelIn, request)
+        given = body_of(shapes.CatalogModelIn, request)
         offer = editing.add_model(project, shapes.model_entry(given), source=given["source"], by=self.person)
         return _shown(project, offer, status=201)
 
@@ -82,7 +74,7 @@ class CatalogModelView(ProjectView):
     )  # fmt: skip
     def patch(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project(Role.OWNER)
-        offer, given = _found(project, pk), _read(shapes.OutlookIn, request)
+        offer, given = _found(project, pk), body_of(shapes.OutlookIn, request)
         own = editing.set_outlook(
             project,
             offer,
@@ -103,7 +95,7 @@ class PricesView(ProjectView):
     )  # fmt: skip
     def post(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project(Role.OWNER)
-        offer, given = _found(project, pk), _read(shapes.PriceIn, request)
+        offer, given = _found(project, pk), body_of(shapes.PriceIn, request)
         entry, correct = shapes.price_entry(given), given["correct"]
         own = editing.add_price(project, offer, entry, source=given["source"], by=self.person, correct=correct)
         return _shown(project, own, status=201)
@@ -117,7 +109,7 @@ class AbilitiesView(ProjectView):
     )
     def post(self, request: Request, project_id: str, pk: int) -> Response:
         project = self.project(Role.OWNER)
-        offer, given = _found(project, pk), _read(shapes.AbilitiesIn, request)
+        offer, given = _found(project, pk), body_of(shapes.AbilitiesIn, request)
         since, source = given["valid_from"], given["source"]
         own = editing.set_abilities(project, offer, given, since=since, source=source, by=self.person)
         return _shown(project, own, status=201)
@@ -143,7 +135,7 @@ class ImportView(ProjectView):
     @extend_schema(operation_id="import_catalog", request=shapes.ImportIn, responses=shapes.ImportOut)
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        given = _read(shapes.ImportIn, request)
+        given = body_of(shapes.ImportIn, request)
         found = documents.take(project, given["text"], by=self.person, today=_today(), confirm=given["confirm"])
         return Response(shapes.ImportOut(found).data)
 

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agentopt.lib import payload
-from agentopt.lib.drf import PAGE_PARAMETERS, WINDOW_PARAMETERS, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, WINDOW_PARAMETERS, body_of, page_schema, paging
 from ingestion import progress, selectors, services
 from ingestion.formats import pushed
 from ingestion.serializers.logs import LogDetailOut, LogOut, PushIn, PushOut, StatsOut, SyncIn, SyncOut
@@ -47,9 +47,7 @@ class SyncView(ProjectView):
     @extend_schema(operation_id="sync_logs", request=SyncIn, responses={202: JOB_STARTED})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
-        form = SyncIn(data=request.data or {})
-        form.is_valid(raise_exception=True)
-        return accepted(services.start_sync(project, by=self.person, **form.validated_data))
+        return accepted(services.start_sync(project, by=self.person, **body_of(SyncIn, request)))
 
 
 class StatsView(ProjectView):

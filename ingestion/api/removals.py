@@ -1,7 +1,6 @@
 """What is taken out of the store, over HTTP."""
 
 from dataclasses import asdict
-from typing import Any
 
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path
@@ -10,18 +9,11 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, body_of, page_of, page_schema, paging
 from ingestion import erasure, retention, selectors, services
 from ingestion.serializers.removals import AgeIn, AgePreviewOut, ErasureIn, ErasurePreviewOut, RemovalOut
 from projects.endpoints import JOB_STARTED, ProjectView, accepted
 from projects.models import Role
-
-
-def _read(kind: Any, request: Request) -> dict[str, Any]:
-    form = kind(data=request.data)
-    form.is_valid(raise_exception=True)
-    checked: dict[str, Any] = form.validated_data
-    return checked
 
 
 class RemovalsView(ProjectView):
@@ -38,7 +30,7 @@ class RemovalsView(ProjectView):
     @extend_schema(operation_id="remove_bodies", request=AgeIn, responses={200: AgePreviewOut, 202: JOB_STARTED})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        given = _read(AgeIn, request)
+        given = body_of(AgeIn, request)
         if given["confirm"]:
             return accepted(services.remove_bodies(project, days=given["older_than_days"], by=self.person))
         found = retention.preview_age(project, days=given["older_than_days"], now=timezone.now())
@@ -51,7 +43,7 @@ class ErasuresView(ProjectView):
     @extend_schema(operation_id="erase_person", request=ErasureIn, responses={200: ErasurePreviewOut, 202: JOB_STARTED})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.OWNER)
-        given = _read(ErasureIn, request)
+        given = body_of(ErasureIn, request)
         asked = erasure.Asked(given["key"], given["value"], tuple(given.get("other_keys", ())))
         if given["confirm"]:
             return accepted(services.erase_person(project, asked, by=self.person))

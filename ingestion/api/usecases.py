@@ -5,7 +5,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import WINDOW_PARAMETERS
+from agentopt.lib.drf import WINDOW_PARAMETERS, body_of
 from ingestion import portraits, selectors, usecases
 from ingestion.models import UseCase
 from ingestion.serializers.usecases import MergeIn, NameIn, RefreshIn, UseCaseDetailOut, UseCasesOut
@@ -37,9 +37,7 @@ class RefreshView(ProjectView):
     @extend_schema(operation_id="refresh_use_cases", request=RefreshIn, responses={202: JOB_STARTED})
     def post(self, request: Request, project_id: str) -> Response:
         project = self.project(Role.MEMBER)
-        form = RefreshIn(data=request.data or {})
-        form.is_valid(raise_exception=True)
-        return accepted(usecases.start(project, refit=form.validated_data["refit"], by=self.person))
+        return accepted(usecases.start(project, refit=body_of(RefreshIn, request)["refit"], by=self.person))
 
 
 class _OneView(ProjectView):
@@ -85,9 +83,7 @@ class UseCaseView(_OneView):
     @extend_schema(operation_id="rename_use_case", request=NameIn, responses=UseCaseDetailOut)
     def patch(self, request: Request, project_id: str, number: int) -> Response:
         use_case = self.use_case(Role.MEMBER)
-        form = NameIn(data=request.data)
-        form.is_valid(raise_exception=True)
-        return self.shown(usecases.rename(use_case, form.validated_data["name"], by=self.person))
+        return self.shown(usecases.rename(use_case, body_of(NameIn, request)["name"], by=self.person))
 
 
 class MergeView(_OneView):
@@ -96,9 +92,7 @@ class MergeView(_OneView):
     @extend_schema(operation_id="merge_use_cases", request=MergeIn, responses=UseCaseDetailOut)
     def post(self, request: Request, project_id: str, number: int) -> Response:
         use_case = self.use_case(Role.MEMBER)
-        form = MergeIn(data=request.data)
-        form.is_valid(raise_exception=True)
-        others = [usecases.numbered(use_case.project, one) for one in form.validated_data["numbers"]]
+        others = [usecases.numbered(use_case.project, one) for one in body_of(MergeIn, request)["numbers"]]
         return self.shown(usecases.merge(use_case, others, by=self.person))
 
 

@@ -6,6 +6,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from ingestion.analytics.requests import KINDS
 
 _Out = serializers.Serializer[Any]
@@ -30,7 +31,7 @@ class VocabularyOut(_Out):
     groups = serializers.ListField(child=serializers.CharField())
 
 
-class CancelIn(_Out):
+class CancelIn(Given):
     """The token that the question was given."""
 
     token = serializers.RegexField(r"^[!-~]{1,64}$")

@@ -6,6 +6,7 @@ from typing import Any
 from rest_framework import serializers
 
 from agentopt.lib import money
+from agentopt.lib.drf import Given
 from ingestion.catalog.listing import Row
 from ingestion.catalog.loader import ABILITIES, LIMITS, RATES, ModelEntry, PriceEntry
 from ingestion.models import ModelOffer, OfferVersion, Price
@@ -101,7 +102,7 @@ class CatalogOut(_Out):
     without_price = MissingPriceOut(many=True)
 
 
-class PriceIn(_Out):
+class PriceIn(Given):
     """A price to add."""
 
     valid_from = serializers.DateField()
@@ -114,7 +115,7 @@ class PriceIn(_Out):
     correct = serializers.BooleanField(default=False, help_text="it takes the place of the price of that day")
 
 
-class _AbilitiesIn(_Out):
+class _AbilitiesIn(Given):
     context_window = serializers.IntegerField(required=False, allow_null=True)
     output_limit = serializers.IntegerField(required=False, allow_null=True)
     tools = serializers.BooleanField(required=False, allow_null=True)
@@ -144,7 +145,7 @@ class CatalogModelIn(_AbilitiesIn):
     price = PriceIn(required=False, allow_null=True)
 
 
-class OutlookIn(_Out):
+class OutlookIn(Given):
     """Whose make a model is, and when it retires."""
 
     family = serializers.CharField(max_length=60, allow_blank=True, required=False)
@@ -152,7 +153,7 @@ class OutlookIn(_Out):
     source = serializers.CharField(max_length=200, allow_blank=True, default="")  # type: ignore[assignment]  # DRF takes it for a field
 
 
-class ImportIn(_Out):
+class ImportIn(Given):
     """A catalogue as text, JSON or CSV; without `confirm` it is only said what it would add."""
 
     text = serializers.CharField(trim_whitespace=False)

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from agentopt.lib.money import usd
 from ingestion import receipts
 from ingestion.formats.detection import READERS
@@ -19,7 +20,7 @@ def usd_number(amount_nanousd: int | None) -> float | None:
     return None if amount is None else float(amount)
 
 
-class SyncIn(_Out):
+class SyncIn(Given):
     """A window to pull; without it the pull goes on where the last one ended."""
 
     since = serializers.DateTimeField(required=False, allow_null=True)
@@ -154,7 +155,7 @@ class LogDetailOut(_Out):
         return None if latency_us is None else latency_us / 10**6
 
 
-class PushIn(_Out):
+class PushIn(Given):
     """Rows in one of the formats that files may have."""
 
     records = serializers.ListField(child=serializers.JSONField(), min_length=1, max_length=1000)

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from ingestion.models import Removal
 
 _Out = serializers.Serializer[Any]
@@ -29,14 +30,14 @@ class RemovalOut(_Out):
     lifted_at = serializers.DateTimeField(allow_null=True, help_text="null: later calls are kept without what was said")
 
 
-class AgeIn(_Out):
+class AgeIn(Given):
     """Bodies of calls older than some days; without `confirm` they are only counted."""
 
     older_than_days = serializers.IntegerField()
     confirm = serializers.BooleanField(default=False)
 
 
-class ErasureIn(_Out):
+class ErasureIn(Given):
     """A person's calls by a metadata key; without `confirm` they are only counted."""
 
     key = serializers.CharField(max_length=128, trim_whitespace=False)

@@ -5,6 +5,7 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from agentopt.lib.drf import Given
 from ingestion.models import UseCase
 from ingestion.portraits import MEASURES, QUANTILES, Portrait
 from ingestion.serializers.logs import usd_number
@@ -100,19 +101,19 @@ class UseCaseDetailOut(UseCaseOut):
     examples = ExampleOut(many=True)
 
 
-class NameIn(_Out):
+class NameIn(Given):
     """A name by hand; an empty one gives the automatic name back."""
 
     name = serializers.CharField(allow_blank=True, max_length=200)
 
 
-class MergeIn(_Out):
+class MergeIn(Given):
     """Numbers of use cases that this one shall stand for."""
 
     numbers = serializers.ListField(child=serializers.IntegerField(min_value=1), min_length=1, max_length=200)
 
 
-class RefreshIn(_Out):
+class RefreshIn(Given):
     """Whether to fit anew; without it only new calls are assigned, unless a new fit is due."""
 
     refit = serializers.BooleanField(default=False)

@@ -10,7 +10,7 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agentopt.lib.drf import PAGE_PARAMETERS, page_body, page_of, page_schema, paging
+from agentopt.lib.drf import PAGE_PARAMETERS, body_of, page_body, page_of, page_schema, paging
 from agentopt.lib.errors import NotFound
 from projects import jobs
 from projects.endpoints import JOB_STARTED, ProjectView, accepted
@@ -59,11 +59,10 @@ class AlertActionView(ProjectView):
         row = get_object_or_404(self.project(Role.MEMBER).alerts.select_related("project"), pk=pk)
         if action not in alerts.ACTIONS:
             raise NotFound(f"There is no action {action}; expected one of {', '.join(alerts.ACTIONS)}.")
-        given = AlertActionIn(data=request.data)
-        given.is_valid(raise_exception=True)
-        more: dict[str, Any] = {"note": given.validated_data["note"]}
+        given = body_of(AlertActionIn, request)
+        more: dict[str, Any] = {"note": given["note"]}
         if action == "mute":
-            more["days"] = given.validated_data["days"]
+            more["days"] = given["days"]
         return Response(AlertOut(alerts.ACTIONS[action](row, by=self.person, now=timezone.now(), **more)).data)
 
 
@@ -132,9 +131,7 @@ class DriftPreviewView(ProjectView):
 
 
 def _terms(request: Request, *, partial: bool) -> dict[str, Any]:
-    given = DriftRuleIn(data=request.data, partial=partial)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
+    return body_of(DriftRuleIn, request, partial=partial)
 
 
 _ALERTS, _DRIFT = "alerts/<slug:project_id>", "drift/<slug:project_id>"

@@ -4,6 +4,7 @@ from typing import Any
 
 from rest_framework import serializers as s
 
+from agentopt.lib.drf import Given
 from recommendations.drift import selectors, sentences
 from recommendations.drift.alerts import LONGEST_NOTE, MUTED_FOR
 from recommendations.drift.models import Alert, DriftRule
@@ -37,14 +38,14 @@ class AlertOut(s.Serializer[Any]):
         return sentences.as_json(instance)
 
 
-class AlertActionIn(s.Serializer[Any]):
+class AlertActionIn(Given):
     """A note, and for a mute for how many days."""
 
     note = s.CharField(required=False, allow_blank=True, default="", max_length=LONGEST_NOTE)
     days = s.IntegerField(required=False, min_value=1, max_value=90, default=MUTED_FOR.days)
 
 
-class DriftRuleIn(s.Serializer[Any]):
+class DriftRuleIn(Given):
     """What to be told about; a change names only what changes."""
 
     metric = s.ChoiceField(choices=DriftRule.Metric.choices)

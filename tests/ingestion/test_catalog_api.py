@@ -20,6 +20,7 @@ from projects.models import Project, User
 from tests.ingestion.conftest import portkey_row
 
 PRICE = {"valid_from": "2026-01-01", "input_usd_per_m": "1", "output_usd_per_m": "2", "source": "contract"}
+KNOWN = {"valid_from": "2026-01-01", "source": "contract"}
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def house_row(number: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_model_is_added_found_and_given_further_prices(project: Project, client: Client) -> None:
-    made = post(client, "", {"name": "own-7b", "provider": "house", "tools": True, "price": PRICE, **PRICE}).json()
+    made = post(client, "", {"name": "own-7b", "provider": "house", "tools": True, "price": PRICE, **KNOWN}).json()
     again = post(
         client, f"/{made['id']}/prices", {**PRICE, "valid_from": "2026-02-01", "cache_write_usd_per_m": "1.25"}
     )
@@ -99,7 +100,7 @@ def test_another_project_s_models_are_not_there(project: Project, stranger: User
 
 
 def test_a_file_goes_out_and_in_again(project: Project, client: Client) -> None:
-    post(client, "", {"name": "own-7b", "provider": "house", "tools": True, "price": PRICE, **PRICE})
+    post(client, "", {"name": "own-7b", "provider": "house", "tools": True, "price": PRICE, **KNOWN})
     text = client.get("/api/v1/catalog/support-agent/export").content.decode()
 
     same = post(client, "/import", {"text": text, "confirm": True}).json()

@@ -1,12 +1,15 @@
 """The API's envelope, its keyset pages and its schema."""
 
 from datetime import UTC, datetime
+from importlib import import_module
 from io import StringIO
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.http import HttpRequest
+from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
@@ -32,6 +35,37 @@ def test_pages_by_a_moment_lose_and_repeat_nothing_where_moments_tie(db: None) -
             break
 
     assert seen == expected
+
+
+def test_a_field_that_is_not_known_is_refused_by_name_with_those_that_are() -> None:
+    class Inner(drf.Given):
+        low = serializers.IntegerField(required=False)
+
+    class Outer(drf.Given):
+        name = serializers.CharField(required=False)
+        part = Inner(required=False)
+
+    form, nested = Outer(data={"title": "x", "name": "y"}, partial=True), Outer(data={"part": {"top": 1}})
+
+    assert not form.is_valid()
+    assert not nested.is_valid()
+    assert form.errors == {"title": ["There is no such field. Expected name, part."]}
+    assert nested.errors == {"part": {"top": ["There is no such field. Expected low."]}}
+    half = Outer(data={"\ud800": 1})
+    assert not half.is_valid()
+    assert list(half.errors) == ["\\ud800"]
+
+
+def test_every_body_that_the_api_takes_refuses_fields_it_does_not_know() -> None:
+    import_module("agentopt.api")
+
+    def below(kind: Any) -> set[Any]:
+        return {kind}.union(*(below(one) for one in kind.__subclasses__()))
+
+    taken = {one for one in below(serializers.Serializer) if one.__name__.endswith("In")}
+
+    assert len(taken) > 30
+    assert {one.__name__ for one in taken if not issubclass(one, drf.Given)} == set()
 
 
 @pytest.mark.parametrize("cursor", ["", "x", "W10", "bnVsbA", "WyJ0IiwgImEiLCAxXQ", "WyJ2IiwgW10sIDFd", "é"])

@@ -280,11 +280,11 @@ def test_an_alert_about_a_part_of_the_calls_leads_to_an_evaluation_of_that_part(
     raised: Alert, member: User, client_of: Callable[[User], Client]
 ) -> None:
     use_case = raised.project.use_cases.create(number=1, origin="found", name="where is it?")
-    DriftRule.objects.filter(pk=raised.rule_id).update(scope="use_case", scope_value=str(use_case.pk))
+    raised.project.drift_rules.filter(metric="latency").update(scope="use_case", scope_value=str(use_case.pk))
     new = reverse("evaluation:create", args=[raised.project.slug])
 
     of_use_case = client_of(member).get(raised.get_absolute_url()).content.decode()
-    DriftRule.objects.filter(pk=raised.rule_id).update(scope="model", scope_value="aurora-large")
+    raised.project.drift_rules.filter(metric="latency").update(scope="model", scope_value="aurora-large")
     of_model = client_of(member).get(raised.get_absolute_url()).content.decode()
 
     assert f'href="{new}?use_case=where+is+it%3F"' in of_use_case
