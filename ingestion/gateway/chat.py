@@ -248,10 +248,20 @@ async def _attempt(
 async def _answer(response: "aiohttp.ClientResponse") -> tuple[replies.Answer, int | None]:
     """Read a reply; with the moment of its first token in nanoseconds where it came as a stream."""
     if response.status >= 300:
-        raise errors.from_reply(response.status, response.headers, await _read(response))
+        raise errors.from_reply(response.status, response.headers, await _read_error(response))
     if response.content_type != "text/event-stream":
         return replies.read(await _read(response)), None
     return await _read_stream(response)
+
+
+async def _read_error(response: "aiohttp.ClientResponse") -> bytes:
+    """The body of an error, as far as it can be read: its status says more than that it broke off."""
+    import aiohttp
+
+    try:
+        return await _read(response)
+    except aiohttp.ClientPayloadError:
+        return b""
 
 
 async def _read(response: "aiohttp.ClientResponse") -> bytes:

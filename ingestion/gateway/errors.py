@@ -11,6 +11,9 @@ from agentopt.lib.errors import GatewayError
 
 DETAIL_LENGTH = 300
 _CODE = re.compile(r"[A-Za-z0-9_.:-]{1,60}")
+_CODES = ("code", "errorCode", "error_code", "type", "__type")
+_OUTER_CODES = ("error_type",)
+_WORDS = ("message", "Message", "html-message", "detail", "msg", "error_description")
 
 
 class CallFailed(GatewayError):
@@ -149,18 +152,32 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def told(raw: bytes) -> tuple[str, str]:
-    """Code and words of an error body in the shapes seen: {"error": {…}}, {"data": {…}}, {"message"}, HTML."""
+    """Code and words of an error body in the shapes seen.
+
+    {"error": {…}}, {"error": "…"}, {"data": {…}}, {"message"}, {"Message"}, {"detail"}, {"errors": […]}, a list of
+    these, a text, HTML.
+    """
     try:
         body = json.loads(raw[:100_000])
-    except ValueError:
+    except (ValueError, RecursionError):
         return "", raw[:DETAIL_LENGTH].decode("utf-8", "replace")
+    body = _only(body)
     if not isinstance(body, dict):
-        return "", ""
-    error = body.get("error") or (body["data"] if isinstance(body.get("data"), dict) else body)
-    if not isinstance(error, dict):
-        return "", str(error)
-    words = error.get("message") or error.get("html-message") or ""
-    for key in ("code", "errorCode", "error_code", "type"):
-        if isinstance(error.get(key), str) and _CODE.fullmatch(error[key]):
-            return error[key], str(words)
-    return "", str(words)
+        return "", "" if body is None else _words(body)
+    error = (
+        body.get("error") or _only(body.get("errors")) or (body["data"] if isinstance(body.get("data"), dict) else body)
+    )
+    inner = error if isinstance(error, dict) else {}
+    codes = (*(inner.get(key) for key in _CODES), *(body.get(key) for key in _OUTER_CODES))
+    code = next((one for one in codes if isinstance(one, str) and _CODE.fullmatch(one)), "")
+    said = next((words for key in _WORDS if (words := inner.get(key))), "") if inner else error
+    return code, _words(said)
+
+
+def _only(found: Any) -> Any:
+    """The first of a list, as which Google and Cloudflare wrap an error."""
+    return found[0] if isinstance(found, list) and found and isinstance(found[0], dict) else found
+
+
+def _words(said: Any) -> str:
+    return said if isinstance(said, str) else json.dumps(said, ensure_ascii=False)

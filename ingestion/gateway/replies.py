@@ -27,55 +27,61 @@ class Answer:
     usage: Usage
 
 
+# Only what an answer cannot do without is typed: an odd field of no weight must not cost the answer that was paid for.
 class _Message(msgspec.Struct):
     content: Any = None
-    tool_calls: list[dict[str, Any]] | None = None
-    refusal: str | None = None
+    tool_calls: Any = None
+    function_call: Any = None  # as tool calls were called before there were several
+    refusal: Any = None
 
 
 class _Choice(msgspec.Struct):
     message: _Message | None = None  # absent where a filter took the answer away
-    finish_reason: str | None = None
+    finish_reason: Any = None
 
 
 class _Completion(msgspec.Struct):
     choices: list[_Choice]
-    model: str | None = None
-    usage: dict[str, Any] | None = None
-
-
-class _Delta(msgspec.Struct):
-    content: Any = None
-    tool_calls: list[dict[str, Any]] | None = None
-    refusal: str | None = None
+    model: Any = None
+    usage: Any = None
 
 
 class _ChunkChoice(msgspec.Struct):
-    index: int = 0
-    delta: _Delta | None = None
-    finish_reason: str | None = None
+    index: Any = 0
+    delta: _Message | None = None
+    message: _Message | None = None  # of who streams a whole answer
+    finish_reason: Any = None
 
 
 class _Chunk(msgspec.Struct):
     choices: list[_ChunkChoice] | None = None
-    model: str | None = None
-    usage: dict[str, Any] | None = None
+    model: Any = None
+    usage: Any = None
     error: Any = None
+    object: Any = None
 
 
 _completion = msgspec.json.Decoder(_Completion)
 _chunk = msgspec.json.Decoder(_Chunk)
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_BOM = b"\xef\xbb\xbf"
+_STREAM_BEGINS = (b"data:", b"event:", b": ")
 
 
 def read(raw: bytes) -> Answer:
-    """Read a whole completion.
+    """Read a whole completion, or a stream that came under another type of content.
 
     Raises:
         BadAnswer: it is none: empty, HTML, without choices, an error under a 200.
     """
+    raw = raw.removeprefix(_BOM)
     try:
         found = _completion.decode(storable_json(raw))
-    except (msgspec.MsgspecError, UnicodeDecodeError):
+    except _UNREADABLE:
+        if raw.lstrip().startswith(_STREAM_BEGINS):
+            stream = Stream()
+            stream.feed(raw)
+            return stream.answer()
         raise not_a_completion(raw) from None
     if not found.choices:
         raise not_a_completion(raw)
@@ -85,10 +91,10 @@ def read(raw: bytes) -> Answer:
     message = choice.message or _Message()
     return Answer(
         text=_text(message.content),
-        tool_calls=tuple(message.tool_calls or ()),
-        finish_reason=choice.finish_reason or "",
-        model=found.model or "",
-        refusal=message.refusal,
+        tool_calls=tuple(_calls(message)),
+        finish_reason=_word(choice.finish_reason),
+        model=_word(found.model),
+        refusal=_word(message.refusal) or None,
         usage=_usage(found.usage),
     )
 
@@ -114,9 +120,14 @@ class Stream:
     done: bool = False
     _rest: bytes = b""
     _event: list[bytes] = field(default_factory=list)
+    _kind: bytes = b""
+    _events: int = 0
+    _stray: list[bytes] = field(default_factory=list)  # what is no event stream, where none has begun
     _text: list[str] = field(default_factory=list)
     _refusal: list[str] = field(default_factory=list)
-    _tool_calls: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _tool_calls: list[dict[str, Any]] = field(default_factory=list)
+    _at: dict[int, dict[str, Any]] = field(default_factory=dict)
+    _last: int = 0
     _finish_reason: str = ""
     _model: str = ""
     _usage: Usage = NO_USAGE
@@ -138,14 +149,15 @@ class Stream:
         Raises:
             BadAnswer: the stream ended before the answer did.
         """
-        if not self.done and self._rest.strip():
-            self._line(self._rest.rstrip(b"\r"))
-            self._line(b"")
+        for line in (*self._rest.splitlines(), b""):  # where lines end with \r alone, all of them are still here
+            self._line(line)
+        if not self._events and self._stray:
+            return read(b"\n".join(self._stray))  # it only called itself a stream
         if not self.done and not self._finish_reason:
             raise BadAnswer("The stream ended before the answer did.", upstream_status=200)
         return Answer(
             text="".join(self._text),
-            tool_calls=tuple(self._tool_calls[index] for index in sorted(self._tool_calls)),
+            tool_calls=tuple(self._tool_calls),
             finish_reason=self._finish_reason,
             model=self._model,
             refusal="".join(self._refusal) or None,
@@ -155,41 +167,86 @@ class Stream:
     def _line(self, line: bytes) -> None:
         if line.startswith(b"data:"):
             self._event.append(line[5:].removeprefix(b" "))
-        elif not line and self._event:
-            event, self._event = b"\n".join(self._event), []
-            if event.strip() == b"[DONE]":
-                self.done = True
-            elif not self.done:
-                self._take(event)
+        elif not line:
+            self._dispatch()
+        elif line.startswith(b"event:"):
+            self._kind = line[6:].strip()
+        elif line.startswith(_BOM):
+            self._line(line.removeprefix(_BOM))
+        elif not self._events and not line.startswith((b":", b"id:", b"retry:")):
+            self._stray.append(line)
 
-    def _take(self, event: bytes) -> None:
+    def _dispatch(self) -> None:
+        parts, self._event = self._event, []
+        kind, self._kind = self._kind, b""
+        if len(parts) > 1 and not _is_json(b"\n".join(parts)):
+            for part in parts:  # who ends events with one line break sends several at once
+                self._take(part, kind)
+        elif parts:
+            self._take(b"\n".join(parts), kind)
+
+    def _take(self, event: bytes, kind: bytes) -> None:
+        if self.done or not event.strip():
+            return
+        self._events += 1
+        if event.strip() == b"[DONE]":
+            self.done = True
+            return
         try:
             chunk = _chunk.decode(storable_json(event))
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            raise BadAnswer("The stream holds an event that is no completion chunk.", upstream_status=200) from None
-        if chunk.error:
-            provider_code, detail = told(event)
-            raise BadAnswer(
-                "The provider failed in the middle of the stream.",
-                upstream_status=200, provider_code=provider_code, detail=detail,
-            )  # fmt: skip
-        self._model = chunk.model or self._model
+        except _UNREADABLE:
+            raise _broken("The stream holds an event that is no completion chunk.", event) from None
+        if chunk.error or chunk.object == "error" or kind == b"error":
+            raise _broken("The provider failed in the middle of the stream.", event)
+        self._model = _word(chunk.model) or self._model
         self._usage = _usage(chunk.usage) if chunk.usage else self._usage
         for choice in chunk.choices or ():
-            if choice.index == 0:  # of several answers (n > 1) the first counts, as in a whole completion
-                self._finish_reason = choice.finish_reason or self._finish_reason
-                self._add(choice.delta or _Delta())
+            if not choice.index:  # of several answers (n > 1) the first counts, as in a whole completion
+                self._finish_reason = _word(choice.finish_reason) or self._finish_reason
+                self._add(choice.delta or choice.message or _Message())
 
-    def _add(self, delta: _Delta) -> None:
-        text = _text(delta.content)
-        if text or delta.refusal or delta.tool_calls:
+    def _add(self, delta: _Message) -> None:
+        text, refusal, calls = _text(delta.content), _word(delta.refusal), _calls(delta)
+        if text or refusal or calls:
             self.started = True
         self._text.append(text)
-        self._refusal.append(delta.refusal or "")
-        for part in delta.tool_calls or ():
-            index = part.get("index")
-            call = self._tool_calls.setdefault(index if isinstance(index, int) else len(self._tool_calls), {})
-            _join(call, part)
+        self._refusal.append(refusal)
+        for part in calls:
+            _join(self._call(part), part)
+
+    def _call(self, part: Mapping[str, Any]) -> dict[str, Any]:
+        """The call that a piece belongs to: by its index, by its id where indexes repeat or lack, else the last one."""
+        index, given = part.get("index"), part.get("id")
+        place = index if isinstance(index, int) else self._last
+        call = self._at.get(place)
+        if call is not None and given and call.get("id"):
+            is_new = given != call["id"]
+        else:
+            # without index and id, who names a function begins a call
+            is_new = call is None or (index is None and not given and _names(part) and _names(call))
+        if call is None or is_new:
+            call = {}
+            self._tool_calls.append(call)
+        self._at[place], self._last = call, place
+        return call
+
+
+def _broken(text: str, event: bytes) -> BadAnswer:
+    provider_code, detail = told(event)
+    return BadAnswer(text, upstream_status=200, provider_code=provider_code, detail=detail)
+
+
+def _is_json(text: bytes) -> bool:
+    try:
+        msgspec.json.decode(text, type=msgspec.Raw)
+    except _UNREADABLE:
+        return False
+    return True
+
+
+def _names(call: Mapping[str, Any]) -> bool:
+    function = call.get("function")
+    return isinstance(function, Mapping) and bool(function.get("name"))
 
 
 def _join(call: dict[str, Any], part: Mapping[str, Any]) -> None:
@@ -198,11 +255,29 @@ def _join(call: dict[str, Any], part: Mapping[str, Any]) -> None:
         if key == "index" or value is None:
             continue
         if isinstance(value, Mapping):
-            inner = call.setdefault(key, {})
+            inner = call.get(key)
+            if not isinstance(inner, dict):
+                inner = call[key] = {}
             for name, piece in value.items():
-                inner[name] = inner.get(name, "") + piece if isinstance(piece, str) else piece
+                before = inner.get(name)
+                if not before:
+                    inner[name] = piece
+                elif isinstance(before, str) and isinstance(piece, str) and (name != "name" or piece != before):
+                    inner[name] = before + piece  # a name that is said again in whole stays
         elif not call.get(key):
             call[key] = value
+
+
+def _calls(message: _Message) -> list[dict[str, Any]]:
+    """Its tool calls, in the old form too; what is none is passed over."""
+    found = message.tool_calls
+    if not found and isinstance(message.function_call, dict):
+        return [{"type": "function", "function": message.function_call}]
+    return [call for call in found if isinstance(call, dict)] if isinstance(found, list) else []
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
 
 
 def _text(content: Any) -> str:
@@ -218,28 +293,36 @@ def _parts(content: list[Any]) -> Iterator[str]:
             yield part["text"]
 
 
-def _usage(usage: Mapping[str, Any] | None) -> Usage:
-    if not usage:
+def _usage(usage: Any) -> Usage:
+    """Tokens as OpenAI (chat and Responses), DeepSeek and Anthropic spell them, whose input leaves cached ones out."""
+    if not isinstance(usage, Mapping) or not usage:
         return NO_USAGE
-    asked, answered = (_details(usage, side) for side in ("prompt", "completion"))
-    written = (
-        usage.get("cache_creation_input_tokens"),
-        *map(asked.get, ("cache_write_tokens", "cache_creation_tokens")),
+    asked, answered = (_details(usage, *names) for names in (("prompt", "input"), ("completion", "output")))
+    cached = _first(
+        asked.get("cached_tokens"), usage.get("cache_read_input_tokens"), usage.get("prompt_cache_hit_tokens")
     )
+    written = _first(
+        usage.get("cache_creation_input_tokens"), asked.get("cache_write_tokens"), asked.get("cache_creation_tokens")
+    )
+    given = _count(usage.get("prompt_tokens"))
+    if given is None and (given := _count(usage.get("input_tokens"))) is not None:
+        given += sum(_count(usage.get(f"cache_{kind}_input_tokens")) or 0 for kind in ("read", "creation"))
     return Usage(
-        input_tokens=_count(usage.get("prompt_tokens")),
-        output_tokens=_count(usage.get("completion_tokens")),
-        cached_tokens=_count(
-            asked["cached_tokens"] if "cached_tokens" in asked else usage.get("cache_read_input_tokens")
-        ),
-        cache_write_tokens=next((tokens for one in written if (tokens := _count(one)) is not None), None),
+        input_tokens=given,
+        output_tokens=_first(usage.get("completion_tokens"), usage.get("output_tokens")),
+        cached_tokens=cached,
+        cache_write_tokens=written,
         reasoning_tokens=_count(answered.get("reasoning_tokens")),
     )
 
 
-def _details(usage: Mapping[str, Any], side: str) -> Mapping[str, Any]:
-    found = usage.get(f"{side}_tokens_details")
-    return found if isinstance(found, Mapping) else {}
+def _first(*values: Any) -> int | None:
+    return next((count for value in values if (count := _count(value)) is not None), None)
+
+
+def _details(usage: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    found = (usage.get(f"{name}_tokens_details") for name in names)
+    return next((one for one in found if isinstance(one, Mapping)), {})
 
 
 def _count(value: Any) -> int | None:
