@@ -24,10 +24,19 @@ TIMEOUT_S = 30.0
 
 
 def read(path: Path) -> list[dict[str, Any]]:
-    """The exchanges of a file."""
+    """The exchanges of a file, packed or not."""
     raw = path.read_bytes()
-    text = (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    text = (gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw).decode()
+    # no splitlines: texts may hold other line ends of Unicode
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
+
+
+def sent(exchange: Mapping[str, Any]) -> tuple[str, str]:
+    """The reply as it was, and its type of content."""
+    if exchange.get("sse") is not None:
+        return exchange["sse"], "text/event-stream"
+    response = exchange.get("response")
+    return (response, "text/html") if isinstance(response, str) else (json.dumps(response), "application/json")
 
 
 @contextmanager
@@ -40,10 +49,10 @@ def serve(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["content-length"]))
             exchange = exchanges[int(self.headers[NUMBER_HEADER])]
-            body = (exchange["sse"] if exchange["stream"] else json.dumps(exchange["response"])).encode()
+            text, kind = sent(exchange)
+            body = text.encode()
             self.send_response(exchange["status"])
-            streamed = exchange["stream"] and exchange["status"] == 200
-            self.send_header("content-type", "text/event-stream" if streamed else "application/json")
+            self.send_header("content-type", kind)
             self.send_header("content-length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
@@ -60,59 +69,95 @@ def serve(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[str]:
         server.server_close()
 
 
-def expected(exchange: Mapping[str, Any]) -> dict[str, Any]:
-    """Text, tool calls (name and arguments) and tokens of the first choice, as the recording has them."""
-    if not exchange["stream"]:
-        body = exchange["response"]
-        message = body["choices"][0].get("message") or {}  # none where a filter took it away
+def expected(exchange: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Text, tool calls (name and arguments) and tokens of the first choice; None where the recording has no answer."""
+    if exchange["status"] >= 400:
+        return None
+    if exchange.get("sse") is None:
+        body = exchange["response"] if isinstance(exchange.get("response"), dict) else {}
+        choices = body.get("choices")
+        if not choices:
+            return None
+        message = choices[0].get("message") or {}  # none where a filter took it away
         calls = [call["function"] for call in message.get("tool_calls") or []]
-        usage = body.get("usage") or {}
-        return _told(message.get("content") or "", calls, usage)
-    text, calls_at, usage = "", dict[int, dict[str, str]](), dict[str, Any]()
-    for event in exchange["sse"].replace("\r\n", "\n").split("\n\n"):
-        data = event.strip().removeprefix("data:").strip()
-        if not data or data == "[DONE]":
-            continue
-        chunk = json.loads(data)
+        functions = [message["function_call"]] if message.get("function_call") else []
+        return _told(_plain(message.get("content")), calls or functions, body.get("usage"))
+    return _streamed(exchange["sse"])
+
+
+def _streamed(sse: str) -> dict[str, Any] | None:
+    text, calls_at, usage = "", dict[int, dict[str, str]](), None
+    for chunk in _chunks(sse):
+        if "error" in chunk:
+            return None
         usage = chunk.get("usage") or usage
         for choice in chunk.get("choices") or []:
-            if choice.get("index", 0) != 0:
+            if choice.get("index"):
                 continue
             delta = choice.get("delta") or {}
-            text += delta.get("content") or ""
+            text += _plain(delta.get("content"))
             for part in delta.get("tool_calls") or []:
-                call = calls_at.setdefault(part["index"], {"name": "", "arguments": ""})
+                call = calls_at.setdefault(part.get("index") or 0, {"name": "", "arguments": ""})
                 for key in call:
                     call[key] += (part.get("function") or {}).get(key) or ""
+            for key, said in (delta.get("function_call") or {}).items():
+                calls_at.setdefault(0, {"name": "", "arguments": ""})[key] += said or ""
     return _told(text, [calls_at[index] for index in sorted(calls_at)], usage)
 
 
-def _told(text: str, calls: Sequence[Mapping[str, Any]], usage: Mapping[str, Any]) -> dict[str, Any]:
+def _chunks(sse: str) -> Iterator[Mapping[str, Any]]:
+    for line in sse.replace("\r\n", "\n").split("\n"):
+        piece = line.removeprefix("data:").strip()
+        if line.startswith("data:") and piece not in ("", "[DONE]"):
+            yield json.loads(piece)
+
+
+def _plain(content: Any) -> str:
+    if isinstance(content, list):
+        return "".join(part["text"] for part in content if part.get("type") == "text")
+    return content or ""
+
+
+def _told(text: str, calls: Sequence[Mapping[str, Any]], usage: Any) -> dict[str, Any]:
+    counts = usage if isinstance(usage, dict) else {}
     return {
         "text": text,
         "tool_calls": [(call["name"], call.get("arguments") or "") for call in calls],
-        "usage": (usage.get("prompt_tokens"), usage.get("completion_tokens")),
+        "usage": (counts.get("prompt_tokens"), counts.get("completion_tokens")),
     }
+
+
+def _is_old(exchange: Mapping[str, Any]) -> bool:
+    """Whether it calls a tool in the form that came before tool calls."""
+    return '"tool_calls"' not in sent(exchange)[0].replace("\\", "")
+
+
+def message_of(exchange: Mapping[str, Any]) -> str:
+    """The words of a recorded error."""
+    body = exchange.get("response")
+    if exchange.get("sse") is not None:
+        body = next((chunk for chunk in _chunks(exchange["sse"]) if "error" in chunk), None)
+    if not isinstance(body, dict):
+        return body if isinstance(body, str) else ""
+    error = body.get("error") or body
+    return error if isinstance(error, str) else str(error.get("message") or "")
 
 
 def held_against(exchange: Mapping[str, Any], future: "Future[Any]") -> dict[str, Any]:
     """What became of one exchange: flags for the counts, and `mismatch` with what differs."""
-    from ingestion.gateway.errors import CallFailed
+    from ingestion.gateway.errors import DETAIL_LENGTH, CallFailed
 
-    status = exchange["status"]
+    status, wanted = exchange["status"], expected(exchange)
     try:
         reply = future.result()
     except CallFailed as error:
-        message = ((exchange["response"] or {}).get("error") or {}).get("message") or ""
-        kept = error.upstream_status == status and error.detail == message[: len(error.detail)]
-        failed = status >= 400 or "error" in (exchange["response"] or {})
-        wrong = None if failed and kept else f"{status} became {error.code} of {error.upstream_status}"
+        kept = error.upstream_status == status and error.detail == message_of(exchange)[:DETAIL_LENGTH]
+        wrong = None if wanted is None and kept else f"{status} became {error.code} of {error.upstream_status}"
         return {"error": True, "kept": kept, "mismatch": wrong}
     except Exception as error:  # noqa: BLE001 — a crash is what is looked for
         return {"crashed": True, "mismatch": f"crashed with {type(error).__name__}"}
-    if status >= 400:
-        return {"mismatch": f"{status} became an answer"}
-    wanted = expected(exchange)
+    if wanted is None:
+        return {"mismatch": f"an error of {status} became an answer"}
     calls = [(call["function"]["name"], call["function"].get("arguments") or "") for call in reply.tool_calls]
     found = {
         "text": reply.text,
@@ -122,9 +167,10 @@ def held_against(exchange: Mapping[str, Any], future: "Future[Any]") -> dict[str
     differs = [name for name in wanted if wanted[name] != found[name]]
     return {
         "ok": not differs,
-        "stream": exchange["stream"],
+        "stream": bool(exchange["stream"]),
         "text": bool(reply.text),
-        "calls": bool(calls),
+        "calls": bool(calls) and not _is_old(exchange),
+        "functions": bool(calls) and _is_old(exchange),
         "usage": reply.usage.input_tokens is not None,
         "mismatch": f"differs in {', '.join(differs)}" if differs else None,
     }
@@ -141,8 +187,8 @@ def run(exchanges: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             futures = [
                 session.submit(
                     ChatRequest(
-                        model=str(exchange["request"].get("model") or "recorded"),
-                        body={key: value for key, value in exchange["request"].items() if key != "model"},
+                        model=str((exchange["request"] or {}).get("model") or "recorded"),
+                        body={key: value for key, value in (exchange["request"] or {}).items() if key != "model"},
                         trace_id=str(number),
                         metadata={},
                         timeout_s=TIMEOUT_S,
@@ -157,6 +203,7 @@ def run(exchanges: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "streams": sum(one.get("stream", False) for one in found),
         "with_text": sum(one.get("text", False) for one in found),
         "with_tool_calls": sum(one.get("calls", False) for one in found),
+        "with_function_calls": sum(one.get("functions", False) for one in found),  # as tool calls were called before
         "with_usage": sum(one.get("usage", False) for one in found),
         "errors": sum(one.get("error", False) for one in found),
         "error_status_kept": sum(one.get("kept", False) for one in found),

@@ -87,6 +87,36 @@ def test_every_recorded_reply_of_a_provider_comes_through_as_it_was(recordings: 
     assert found["error_status_kept"] == found["errors"]
 
 
+def test_the_benchmark_of_recorded_replies_tells_answers_from_errors_and_finds_what_differs() -> None:
+    body = {"choices": [{"message": {"content": [{"type": "text", "text": "line\u2028two"}]}}], "usage": None}
+    old = {"choices": [{"message": {"content": None, "function_call": {"name": "f", "arguments": "{}"}}}]}
+    sse = ': wait\r\n\r\nevent: x\r\ndata: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\r\n\r\n'
+    rows: list[dict[str, Any]] = [
+        {"status": 200, "response": body},
+        {"status": 200, "response": old},
+        {"status": 200, "stream": True, "sse": sse},
+        {"status": 200, "stream": True, "sse": 'data: {"error": {"message": "boom"}}\n\n'},
+        {"status": 400, "stream": True, "response": {"error": "no such model"}},
+        {"status": 404, "response": "<html>no</html>"},
+        {"status": 422, "response": None},
+    ]
+    exchanges_ = [
+        {"exchange_id": str(n), "request": None, "stream": False, "sse": None, "response": None, **row}
+        for n, row in enumerate(rows)
+    ]
+
+    found = exchanges.run(exchanges_)
+
+    assert found["mismatches"] == []
+    assert (found["ok"], found["errors"], found["error_status_kept"], found["crashed"]) == (3, 4, 4, 0)
+    assert (found["with_text"], found["with_tool_calls"], found["with_function_calls"]) == (2, 0, 1)
+    differing = {
+        **exchanges_[0],
+        "response": {"choices": [{"message": {"content": "x"}}], "usage": {"input_tokens": 3}},
+    }
+    assert [one["why"] for one in exchanges.run([differing])["mismatches"]] == ["differs in usage"]
+
+
 @pytest.mark.parametrize(
     ("usage", "expected"),
     [
