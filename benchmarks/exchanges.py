@@ -9,6 +9,7 @@ import argparse
 import gzip
 import json
 import os
+import re
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -129,7 +130,7 @@ def _told(text: str, calls: Sequence[Mapping[str, Any]], usage: Any) -> dict[str
 
 def _is_old(exchange: Mapping[str, Any]) -> bool:
     """Whether it calls a tool in the form that came before tool calls."""
-    return '"tool_calls"' not in sent(exchange)[0].replace("\\", "")
+    return not re.search(r'"tool_calls":\s*\[\s*\{', sent(exchange)[0])
 
 
 def message_of(exchange: Mapping[str, Any]) -> str:
@@ -137,6 +138,8 @@ def message_of(exchange: Mapping[str, Any]) -> str:
     body = exchange.get("response")
     if exchange.get("sse") is not None:
         body = next((chunk for chunk in _chunks(exchange["sse"]) if "error" in chunk), None)
+    if isinstance(body, list) and body:
+        body = body[0]
     if not isinstance(body, dict):
         return body if isinstance(body, str) else ""
     error = body.get("error") or body

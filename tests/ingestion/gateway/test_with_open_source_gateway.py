@@ -10,7 +10,7 @@ from agentopt.sandbox.server import Sandbox
 from agentopt.sandbox.server import running as sandbox_running
 from ingestion.gateway import ChatReply, ChatRequest, Gateway, errors, open_gateway
 from projects.models import Connection
-from tests.ingestion.gateway.fake import DONE, Fake, completion, event, serving
+from tests.ingestion.gateway.fake import DONE, Fake, completion, event, in_turn, serving
 from tests.portkey_gateway import server
 
 TOOLS = [{"type": "function", "function": {"name": "find_order", "parameters": {"type": "object", "properties": {}}}}]
@@ -73,6 +73,52 @@ def test_tools_reach_the_model_and_its_calls_come_back(address: str) -> None:
     assert fake.asked[0].json()["tools"] == TOOLS
     assert fake.asked[0].json()["seed"] == 7
     assert reply.tool_calls[0]["function"]["arguments"] == '{"id": "K-12345"}'
+
+
+def test_tools_are_called_in_a_stream_too(address: str) -> None:
+    first = {"index": 0, "id": "c1", "type": "function", "function": {"name": "find_order", "arguments": '{"id"'}}
+    rest = {"index": 0, "function": {"arguments": ': "K-12345"}'}}
+    pieces = [event(choices=[{"index": 0, "delta": {"tool_calls": [part]}}]) for part in (first, rest)]
+    end = event(choices=[{"index": 0, "delta": {}, "finish_reason": "tool_calls"}])
+    usage = event(choices=[], usage={"prompt_tokens": 9, "completion_tokens": 4})
+    with serving(lambda h: h.stream(*pieces, end, usage, DONE)) as fake:
+        reply = ask(gateway_to(address, upstream_of(fake)), "m", tools=TOOLS, stream=True)
+
+    assert [call["function"] for call in reply.tool_calls] == [{"name": "find_order", "arguments": '{"id": "K-12345"}'}]
+    assert (reply.finish_reason, reply.usage.input_tokens, reply.usage.output_tokens) == ("tool_calls", 9, 4)
+    assert fake.asked[0].json()["stream_options"] == {"include_usage": True}
+
+
+def test_a_failure_that_passes_is_an_answer_whose_calls_are_counted(address: str) -> None:
+    broken, limited = (lambda h: h.send({"error": {"message": "x"}}, status=500)), (lambda h: h.send(
+        {"error": {"message": "slow down", "type": "rate_limit"}}, status=429, retry_after="0"))  # fmt: skip
+    with serving(in_turn(broken, limited, lambda h: h.send(completion("at last")))) as fake:
+        reply = ask(gateway_to(address, upstream_of(fake)), "m")
+
+    assert (reply.text, reply.calls, len(fake.asked)) == ("at last", 3, 3)
+
+
+def test_a_page_with_an_error_keeps_its_status(address: str) -> None:
+    with serving(lambda h: h.send(b"<html>busy</html>", status=404, kind="text/html")) as fake:
+        error = failure(gateway_to(address, upstream_of(fake)))
+
+    assert (type(error), error.upstream_status) == (errors.Rejected, 404)
+    assert "busy" in error.detail
+
+
+def test_an_error_in_the_middle_of_a_stream_is_a_bad_answer(address: str) -> None:
+    piece = event(choices=[{"index": 0, "delta": {"content": "half an"}}])
+    with serving(lambda h: h.stream(piece, event(error={"message": "died", "type": "overloaded"}), DONE)) as fake:
+        error = failure(gateway_to(address, upstream_of(fake)), stream=True)
+
+    assert isinstance(error, errors.BadAnswer)
+
+
+def test_a_gateway_that_refuses_a_request_itself_is_told_from_a_provider(address: str) -> None:
+    error = failure(gateway_to(address, "http://10.0.0.1:9/v1"))  # it takes no private address but the loopback
+
+    assert (type(error), error.upstream_status) == (errors.Rejected, 400)
+    assert "Invalid custom host" in error.detail
 
 
 def test_a_wrong_key_of_the_provider_is_a_refused_key(address: str, sandbox: Sandbox) -> None:
