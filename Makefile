@@ -20,7 +20,7 @@ run: .venv/installed ## the site and a supervised worker, on the data in var/
 	@$(BIN)/python manage.py migrate --verbosity 0
 	@$(BIN)/python manage.py run_worker & worker=$$!; trap "kill $$worker" EXIT INT TERM; $(BIN)/python manage.py runserver 8000
 
-test: .venv/installed ## the test suite on SQLite, and on PostgreSQL, where one can be started, what touches a database
+test: .venv/installed ## the test suite on SQLite, and on PostgreSQL, where one can be started, what depends on the database
 	@$(BIN)/python -m tests.run
 
 check: .venv/installed ## style, types, import contracts, templates, spelling, migrations

@@ -1,6 +1,7 @@
 """People, projects, clients and a sandbox server for every test that asks for them."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 from django.db import connection
 from django.test import Client, TransactionTestCase
 from hypothesis import HealthCheck, settings
+from pytest_django import DjangoDbBlocker
 
 from agentopt.lib.immutable import DOOR
 from projects.models import Membership, Privacy, Project, Role, User
 
 PASSWORD = "correct horse battery"
+SLOW = re.compile(r"/(browser|flows)/|test_supervisor")
 
 # how long an example takes on a loaded machine is no property of the code
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -30,23 +33,48 @@ sys.addaudithook(_refuse_the_raw_database)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--only-database", action="store_true", help="leave out what touches no database")
+    parser.addoption("--only-database", action="store_true", help="leave out what says the same on any database")
 
 
+@pytest.hookimpl(trylast=True)  # the marker of browser tests comes from their own conftest
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What touches no database says the same on each, so the run on a second one need not ask it again."""
-    if not config.getoption("--only-database"):
-        return
-    config.hook.pytest_deselected(items=[item for item in items if not _touches_the_database(item)])
-    items[:] = filter(_touches_the_database, items)
+    """Leave out what says the same on any database where that is asked for; then slow files come first.
+
+    What touches no database says the same on each, and so does what a browser makes of a page: the run on a second
+    one need not ask them again.
+    A slow file that came last would keep one process busy while the others have nothing left.
+    """
+    if config.getoption("--only-database"):
+        config.hook.pytest_deselected(items=[item for item in items if not _depends_on_the_database(item)])
+        items[:] = filter(_depends_on_the_database, items)
+    items.sort(key=lambda item: not SLOW.search(item.nodeid))
 
 
-def _touches_the_database(item: pytest.Item) -> bool:
-    """Without one of these, pytest-django refuses every query."""
+def _depends_on_the_database(item: pytest.Item) -> bool:
+    if item.get_closest_marker("browser") is not None:
+        return False
+    # without one of these, pytest-django refuses every query
     fixtures = {"db", "transactional_db", "live_server", "django_db_setup"}
     return item.get_closest_marker("django_db") is not None or not fixtures.isdisjoint(
         getattr(item, "fixturenames", ())
     )
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """PostgreSQL drops no database that a thread or process of a test still looks at."""
+    yield
+    with django_db_blocker.unblock():
+        if connection.vendor == "postgresql":
+            _end_other_sessions()
+
+
+def _end_other_sessions() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""Run the suite on SQLite, then what touches a database on PostgreSQL: `python -m tests.run [pytest arguments]`."""
+"""Run the suite on SQLite, then what depends on a database on PostgreSQL: `python -m tests.run [pytest arguments]`."""
 
 import os
 import subprocess
@@ -10,10 +10,8 @@ from tests import postgres
 def run(name: str, *, url: str, arguments: list[str]) -> int:
     """Run pytest on one database; its own closing line comes last."""
     print(f"== {name}", flush=True)  # noqa: T201
-    environment = {**os.environ, "DATABASE_URL": url}
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", *arguments], env=environment, check=False
-    ).returncode
+    command = [sys.executable, "-m", "pytest", "-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder", *arguments]
+    return subprocess.run(command, env={**os.environ, "DATABASE_URL": url}, check=False).returncode
 
 
 def main(arguments: list[str]) -> int:
