@@ -28,6 +28,7 @@ from ingestion.catalog import pricing
 from ingestion.gateway import ChatReply, ChatRequest, ChatSession, Gateway
 from ingestion.gateway.errors import AuthRefused, GatewayDown, RateLimited
 from ingestion.values import Price, Usage
+from projects import jobs
 from projects.models import Privacy, Project
 
 if TYPE_CHECKING:
@@ -87,6 +88,12 @@ def keep(evaluation: Evaluation) -> bool:
         _draw(evaluation)
     _copy_known(project)
     return bool(lacking(project))
+
+
+def follow(evaluation: Evaluation) -> None:
+    """Have workers judge the set where a judge is new to it: its doing must not be read as the agent's."""
+    if keep(evaluation):
+        jobs.start("anchors", evaluation.project)
 
 
 def _draw(evaluation: Evaluation) -> None:

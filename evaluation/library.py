@@ -36,6 +36,7 @@ _TAKEN = frozenset(
         "rules",
         "own",
         "accuracy",
+        "anchors",
     }
 )
 _OWN_ROLES = (Judge.CountsAs.QUALITY, Judge.CountsAs.GUARD, Judge.CountsAs.SHOWN)

@@ -33,8 +33,7 @@ def run_evaluation(job: Job, beat: jobs.Beat) -> bool:
     if not still:
         return False
     if evaluation.state == Evaluation.State.DONE:
-        if anchors.keep(evaluation):  # a judge is new: what that does to scores must not be read as the agent's doing
-            jobs.start("anchors", job.project)
+        anchors.follow(evaluation)
         beat(result={"evaluation": evaluation.number, "code": evaluation.reason})
         return True
     if evaluation.state == Evaluation.State.AT_CAP:

@@ -23,6 +23,7 @@ def test_it_runs_to_an_outcome_and_no_recommendation_is_a_success(ready: Project
     assert evaluation.state == "done"
     assert told.startswith("Evaluation 1: ")
     assert "lumen-flash" in told
+    assert ready.anchors.exists()  # as after a run of a worker
 
 
 def test_with_every_candidate_pruned_it_says_why(ready: Project) -> None:

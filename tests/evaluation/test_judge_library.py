@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from agentopt.lib.errors import Invalid, NotFound
 from agentopt.sandbox.server import Sandbox, running
-from evaluation import bearing, dry_run, library, services
+from evaluation import bearing, dry_run, library, services, urls
 from evaluation.judges import versions
 from evaluation.library import OwnJudge
 from evaluation.models import Charge, Evaluation, Judge, Verdict
@@ -55,6 +55,17 @@ def test_a_judge_that_makes_no_sense_is_refused_by_field(project: Project, field
 
     assert field in refused.value.fields
     assert not project.judges.exists()
+
+
+def test_no_judge_may_have_the_name_of_a_page_beside_it() -> None:
+    pages = [str(one.pattern).partition("/judges/")[2].split("/")[0] for one in urls.urlpatterns]
+    fixed = {page for page in pages if page and "<" not in page}
+
+    assert fixed >= {"accuracy", "anchors", "new", "rules"}
+    for name in fixed:
+        with pytest.raises(Invalid) as refused:
+            OwnJudge(name, "x" * 60, 1, 5, "judge-oriole").check()
+        assert "name" in refused.value.fields
 
 
 def test_a_retired_judge_keeps_its_versions_and_is_not_seated(ready: Project) -> None:

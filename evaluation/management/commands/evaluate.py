@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from agentopt.lib import money
 from agentopt.lib.errors import AgentOptError
-from evaluation import run, selectors, services, studies
+from evaluation import anchors, run, selectors, services, studies
 from evaluation.models import Candidate, Evaluation
 from evaluation.planning import Plan
 from evaluation.repeating import Baseline
@@ -143,6 +143,8 @@ class Command(BaseCommand):
         finally:
             progress.bar.close()
         evaluation.refresh_from_db()
+        if evaluation.state == Evaluation.State.DONE:
+            anchors.follow(evaluation)
 
 
 def summary(found: selectors.Detail) -> dict[str, Any]:
