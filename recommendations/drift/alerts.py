@@ -51,11 +51,16 @@ def write(project: Project, plan: "Plan", *, until: datetime, now: datetime) -> 
             )  # fmt: skip
             made.append(row)
     for alert in made:
-        _tell(alert, "alert", now=now)
+        announce(alert, now=now)
     for alert in plan.settled:
         _move(alert, State.RESOLVED, by=None, note=BACK, now=now)
         _tell(alert, "alert_resolved", now=now)
     return made
+
+
+def announce(alert: Alert, *, now: datetime) -> None:
+    """Put the notice of a new alert on its way."""
+    _tell(alert, "alert", now=now)
 
 
 def _tell(alert: Alert, kind: str, *, now: datetime) -> None:

@@ -96,18 +96,18 @@ class _Scored(Recall):
 
 
 def _test_quality(row: DriftSeries, policy: Policy, judged: Judged, *, plan: Plan) -> dict[str, Any]:
-    """Test the verdicts that arrived; another version of a rubric starts a new reference."""
-    taken, versions = row.state.get("taken", 0), row.state.get("versions", [])
+    """Test the verdicts that arrived; another judge or version of a rubric starts a new reference."""
+    taken, panel = row.state.get("taken", 0), row.state.get("panel", [])
     found = judged.since(taken)
     if found is None:
         row.trouble = "no judged samples yet"
         said = {"rule": row.rule_id, "metric": row.rule.metric, "view": row.view, "part": row.part}
         return {**said, "n": 0, "state": row.trouble}
-    if found.versions != versions:
+    if found.panel != panel:
         forget(row, learn_from=found.first_at, days=row.rule.reference_days)
     source = _Scored(judged.project, judged.window, found.everything, found.fresh)
     told = _test(row, policy, source, plan=plan, first=found.first_at)
-    row.state = {**row.state, "taken": found.newest, "versions": found.versions}
+    row.state = {**row.state, "taken": found.newest, "panel": found.panel}
     return told
 
 

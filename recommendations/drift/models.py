@@ -136,6 +136,7 @@ class Alert(models.Model):
         SHIFT = "shift"
         NEW_MODEL = "new_model", "new model"
         NEW_PROMPT_VERSION = "new_prompt_version", "new prompt version"
+        NEW_JUDGE = "new_judge", "new judge"
 
     class State(models.TextChoices):
         OPEN = "open"

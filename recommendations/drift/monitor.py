@@ -18,7 +18,7 @@ from django.db.models import F, Max, Min
 
 from agentopt.lib.windows import Window
 from projects.models import Project
-from recommendations.drift import reading, rules
+from recommendations.drift import judges, reading, rules
 from recommendations.drift.models import DriftCheck, DriftObservations, DriftRule, DriftWatch
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def check(project: Project, *, now: datetime, deadline: float | None = None, bea
     """
     rules.ensure(project)
     watch, _ = DriftWatch.objects.get_or_create(project=project)
-    out = Outcome()
+    out = Outcome(alerts=judges.tell(project, since=watch.checked_at, now=now))
     until = _closed_until(project, now=now)
     if until is None:
         return out

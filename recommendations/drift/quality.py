@@ -1,7 +1,8 @@
 """Judged answers of production as conversations of their own: one observation for each judged call.
 
 Verdicts come later than calls and in bursts, so they are tested as they arrive: by row number, not by the time of the
-call. One version of each judge counts, its newest: another rubric is another scale, and starts a new reference.
+call. The judges in force count, each with its newest version: another rubric or another judge model is another scale,
+and starts a new reference at the first call that all of them judged.
 """
 
 from __future__ import annotations
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Scored:
-    """All judged calls of a project by the newest rubrics; `fresh`: those whose last verdict came after `taken`."""
+    """All judged calls of a project by the judges in force; `fresh`: those whose last verdict came after `taken`."""
 
     everything: Observations
     fresh: Observations
     newest: int  # number of the last verdict
-    versions: list[int]  # of the rubrics that count
+    panel: list[list[int]]  # judge and version of its rubric, of those that count
     first_at: datetime
 
 
@@ -39,18 +40,21 @@ def scored(project: Project, *, taken: int = 0, until: datetime | None = None) -
     rows = ProductionVerdict.objects.filter(project=project, score__isnull=False)
     if until is not None:
         rows = rows.filter(at__lt=until)
-    versions = sorted(filter(None, rows.values("judge").annotate(one=Max("version")).values_list("one", flat=True)))
+    rows = rows.filter(judge__active=True)
+    panel = sorted(map(list, rows.order_by().values_list("judge").annotate(one=Max("version"))))
     names = ("pk", "record", "record__occurred_at", "record__model", "record__prompt_version", "score",
-             "record__assignment__use_case")  # fmt: skip
-    found = list(rows.filter(version__in=versions).order_by("pk").values_list(*names))
-    if not found:
+             "record__assignment__use_case", "judge", "version")  # fmt: skip
+    counted = [row for row in rows.order_by("pk").values_list(*names) if list(row[7:]) in panel]
+    if not counted:
         return None
+    first_at = max(min(row[2] for row in counted if row[7] == judge) for judge, _ in panel)
+    found = [row for row in counted if row[2] >= first_at]
     calls: dict[int, list[Any]] = defaultdict(list)
     for row in found:
         calls[row[1]].append(row)
     everything = _as_observations(list(calls.values()))
     fresh = _as_observations([of for of in calls.values() if of[-1][0] > taken]) if calls else columns.empty()
-    return Scored(everything, fresh, found[-1][0], versions, min(row[2] for row in found))
+    return Scored(everything, fresh, found[-1][0], panel, first_at)
 
 
 def _as_observations(calls: Sequence[Sequence[Any]]) -> Observations:

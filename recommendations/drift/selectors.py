@@ -136,8 +136,8 @@ class Page:
 
 def page(alert: Alert) -> Page:
     """The complete context of an alert's page."""
-    wanted = _calls(alert)
-    figures = alert.figures
+    wanted, figures = _calls(alert), alert.figures
+    of_judges = alert.kind == Alert.Kind.NEW_JUDGE
     return Page(
         alert=alert,
         headline=sentences.headline(alert),
@@ -148,8 +148,8 @@ def page(alert: Alert) -> Page:
         charts=_charts(alert),
         segments=_segments(figures.get("segments", [])),
         related=[(sentences.related(one), one["at"]) for one in figures.get("related", [])],
-        samples=logs.logs(alert.project, wanted, limit=SAMPLES).rows,
-        logs_url=_address(alert.project, wanted),
+        samples=[] if of_judges else logs.logs(alert.project, wanted, limit=SAMPLES).rows,
+        logs_url="" if of_judges else _address(alert.project, wanted),
         evaluate_url=_evaluation(alert),
         transitions=list(alert.transitions.select_related("by").order_by("-pk")),
         also=" and ".join(series.view_name(alert.metric, one) for one in figures.get("also", [])),
@@ -158,6 +158,14 @@ def page(alert: Alert) -> Page:
 
 def _tiles(alert: Alert) -> list[tuple[str, str, str]]:
     figures = alert.figures
+    if alert.kind == Alert.Kind.NEW_JUDGE:
+        sides = [(side, wording.score(figures[side])) for side in ("before", "after")]
+        return [
+            ("Score before", sides[0][1], figures["was"]),
+            ("Score since", sides[1][1], figures["now"]),
+            ("Shift", wording.signed(figures["shift"]), f"95 %: {_bounds(alert)}"),
+            ("Answers", wording.count(figures["n"]), "the same ones, judged again"),
+        ]
     if alert.kind != Alert.Kind.SHIFT:
         return []
     n, reference = figures["n"], figures["reference"]

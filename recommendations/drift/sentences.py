@@ -21,6 +21,9 @@ ADVICE = {
 
 def headline(alert: Alert) -> str:
     """One sentence: what moved, from what to what."""
+    if alert.kind == Alert.Kind.NEW_JUDGE:
+        said = [wording.score(alert.figures[side]) for side in ("before", "after")]
+        return f"The judges changed, and score the same answers {said[1]} in place of {said[0]}"
     if alert.kind != Alert.Kind.SHIFT:
         return f"A {NEW[Alert.Kind(alert.kind)]} that was not there before: {alert.subject}"
     figures, of = alert.figures, f" of “{alert.subject}”" if alert.subject else ""
@@ -44,6 +47,8 @@ def for_notice(alert: Alert, kind: str) -> str:
 def size(alert: Alert) -> str:
     """How much, with its interval: +31 % (+22 % to +40 %), or points."""
     figures = alert.figures
+    if alert.kind == Alert.Kind.NEW_JUDGE:
+        return f"{wording.signed(figures['shift'])} {wording.interval(figures)}"
     if alert.kind != Alert.Kind.SHIFT:
         return f"{figures['n']:,} conversations so far"
     factor = figures.get("factor")
@@ -62,6 +67,12 @@ def _change(factor: float) -> str:
 
 def advice(alert: Alert) -> str:
     """What to do about it."""
+    if alert.kind == Alert.Kind.NEW_JUDGE:
+        return (
+            f"The agent has no part in it: {wording.count(alert.figures['n'])} stored answers were judged again. Do "
+            f"not compare scores across {alert.part}, the first one judged by the new judges; judged quality of "
+            "production starts a new reference by itself."
+        )
     if alert.kind != Alert.Kind.SHIFT:
         return (
             "If the change is meant, say that it is expected. Two weeks after it took over it becomes the new "

@@ -1,15 +1,18 @@
 """The fixed set of answers that every judge scores: a change of judge is named as such."""
 
 import time
+from collections.abc import Callable
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from agentopt.sandbox.server import Sandbox
 from evaluation import anchors, people_pages, services
 from evaluation.models import Anchor, AnchorVerdict, Charge, Evaluation, Judge, JudgeVersion, Seat
 from evaluation.statistics.judge_shift import Shift
-from projects.models import Project
+from projects.models import Notice, Project, User
+from recommendations.drift import monitor
 from tests.evaluation import people, studies
 
 OTHER = "judge-heron"
@@ -93,6 +96,30 @@ def test_a_harsher_judge_is_named_as_a_change_of_judge(study: Evaluation, sandbo
     assert change.shift.shift is not None
     assert -0.1 <= change.shift.shift.estimate < -0.05
     assert page.changes[0].text.startswith("The judge moved, not the agent: −0.")
+
+
+def test_a_harsher_judge_is_an_alert_of_its_own_told_once(
+    study: Evaluation, sandbox: Sandbox, member: User, client_of: Callable[[User], Client]
+) -> None:
+    anchors.keep(study)
+    now = timezone.now()
+    before = monitor.check(study.project, now=now)
+    seat = _with_judge(study, sandbox, OTHER).seats.get()
+    AnchorVerdict.objects.bulk_create(
+        AnchorVerdict(anchor=one.anchor, judge=seat.judge, version=seat.version, score=max(0.0, (one.score or 0) - 0.1))
+        for one in AnchorVerdict.objects.select_related("anchor")
+    )
+
+    told, again = monitor.check(study.project, now=now), monitor.check(study.project, now=now)
+    (alert,) = told.alerts
+    page = client_of(member).get(alert.get_absolute_url()).content.decode()
+
+    assert (before.alerts, again.alerts) == ([], [])
+    assert alert.rise is False
+    assert "The judges changed, and score the same answers" in page
+    assert "The agent has no part in it: 30 stored answers were judged again." in page
+    assert OTHER in page
+    assert Notice.objects.get(project=study.project, kind="alert").context["metric"] == "new_judge"
 
 
 def test_a_new_wording_of_the_same_judge_is_a_change_too(study: Evaluation, sandbox: Sandbox) -> None:
