@@ -39,6 +39,7 @@ class Wanted:
     sort: str
     diff: str
     page: int
+    use_case: str = ""  # the only one; "": all
 
     @classmethod
     def of(cls, query: QueryDict) -> "Wanted":
@@ -50,12 +51,14 @@ class Wanted:
             sort=sort if sort in cases.SORTS else "drop",
             diff=diff if diff in diffs.MODES else "words",
             page=max(1, int(page)) if page.isascii() and page.isdigit() and len(page) < 6 else 1,
+            use_case=query.get("use_case", "")[:128],
         )
 
     def query(self, **changes: object) -> str:
         """The address' query with some values changed, without what is usual."""
-        own = {"with": self.position, "show": self.show, "sort": self.sort, "diff": self.diff} | changes
-        usual = {"with": None, "show": "all", "sort": "drop", "diff": "words", "page": 1}
+        own: dict[str, object] = {"with": self.position, "show": self.show, "sort": self.sort, "diff": self.diff}
+        own |= {"use_case": self.use_case} | changes
+        usual = {"with": None, "show": "all", "sort": "drop", "diff": "words", "page": 1, "use_case": ""}
         told = {name: value for name, value in own.items() if value != usual[name]}
         return f"?{urlencode(told)}" if told else ""
 
@@ -135,11 +138,13 @@ class CasesPage:
     older: str
     limit: int
     candidate: str
+    use_case: str  # the only one; "": all
+    all_use_cases: str  # the same list of every use case
 
 
 def listing(evaluation: Evaluation, wanted: Wanted) -> CasesPage:
     """A page of cases, compared for one candidate."""
-    found = cases.read(evaluation)
+    found = cases.read(evaluation).within(wanted.use_case)
     at = found.column(wanted.position)
     names = [arm.offer.name for arm in found.arms]
     colors = charts.series(names)
@@ -165,6 +170,8 @@ def listing(evaluation: Evaluation, wanted: Wanted) -> CasesPage:
         older=wanted.query(page=on) if start + cases.PAGE < len(shown) else "",
         limit=evaluation.limit,
         candidate=names[at] if at else "",
+        use_case=wanted.use_case,
+        all_use_cases=wanted.query(use_case="") or "?",
     )
 
 
@@ -290,7 +297,7 @@ def page(evaluation: Evaluation, position: int, wanted: Wanted) -> CasePage:
         NotFound: there is none.
     """
     found = cases.one(evaluation, position)
-    every = cases.read(evaluation)
+    every = cases.read(evaluation).within(wanted.use_case)
     at = every.column(wanted.position)
     order = [one.position for one in every.shown(at, kind=wanted.show, sort=wanted.sort)]
     place = order.index(position) if position in order else None

@@ -4,7 +4,7 @@ A list of them shows where a candidate got worse; one of them shows the answers 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Q
@@ -71,6 +71,10 @@ def _unsure(case: Case, at: int, allowed: float) -> bool:
     return any((case.cells[i].spread or 0.0) > allowed for i in (0, at))
 
 
+def _unanswered(case: Case, at: int, _: float) -> bool:
+    return any(case.cells[i].status == Replay.Status.FAILED or case.cells[i].refused for i in (0, at))
+
+
 SHOWN: Mapping[str, tuple[str, Callable[[Case, int, float], bool]]] = {
     "all": ("All", lambda case, at, _: bool(case.cells[at].status)),
     "worse": ("Worse", _worse),
@@ -78,6 +82,7 @@ SHOWN: Mapping[str, tuple[str, Callable[[Case, int, float], bool]]] = {
     "better": ("Better", _better),
     "different": ("Different answer", lambda case, at, _: case.cells[at].is_other),
     "errors": ("Errors", lambda case, at, _: case.cells[at].is_error),
+    "unanswered": ("Not answered", _unanswered),
     "unsure": ("Judges unsure", _unsure),
 }
 SORTS = ("drop", "case")
@@ -96,6 +101,11 @@ class Cases:
     def allowed(self) -> float:
         """Spread between judge models beyond which they are unsure."""
         return float(self.evaluation.policy.get("disagreement") or 0.3)
+
+    def within(self, use_case: str) -> "Cases":
+        """The cases of one use case; "": all of them."""
+        rows = tuple(one for one in self.rows if one.use_case == use_case)
+        return replace(self, rows=rows) if use_case else self
 
     def column(self, position: int | None) -> int:
         """Place of a candidate among the arms: the one asked for, else the recommended, the leader, the first."""

@@ -189,3 +189,24 @@ def test_the_api_refuses_what_it_does_not_know(
 
     assert answer.status_code == 400
     assert list(answer.json()["error"]["fields"]) == list(odd)
+
+
+def test_cases_are_narrowed_to_a_use_case_and_to_calls_without_an_answer(
+    ended: Evaluation, reader: User, client_of: Clients
+) -> None:
+    found = cases.read(ended)
+    name = found.rows[0].use_case
+    own = [one for one in found.rows if one.use_case == name and one.cells[1].status]
+    arm = ended.candidates.get(position=1)
+    Replay.objects.filter(sample__evaluation=ended, candidate=arm, sample__position=own[0].position).update(
+        refused=True
+    )
+
+    address = f"{_list(ended)}?{_wanted(use_case=name, position=1).query()[1:]}"
+    listed = client_of(reader).get(address).content.decode()
+    unanswered = cases.read(ended).shown(1, kind="unanswered", sort="case")
+
+    assert f'<h2 id="cases-t">{len(own)} case' in listed
+    assert own[0].position in [one.position for one in unanswered]
+    assert len(unanswered) < len(found.rows)
+    assert case_pages.listing(ended, _wanted(use_case="no such use case")).rows == []
