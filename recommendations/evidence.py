@@ -19,10 +19,10 @@ from evaluation.statistics import decision, intervals, next_step, sensitivity
 from evaluation.statistics.decision import Finding, Look, Outcome, Policy, Samples, Wanted
 from evaluation.statistics.evidence import mean_interval
 from evaluation.values import LOW_COVERAGE
-from recommendations import savings
+from recommendations import breakdown, savings
+from recommendations.breakdown import SAME
 
-SCHEMA = 1
-SAME = 0.005  # differences of quality below it are called the same
+SCHEMA = 2  # 1 lacks `by_use_case`, and the use case of the worst cases
 WORST = 5
 Document = dict[str, Any]
 Inputs = Mapping[str, Any]
@@ -98,6 +98,7 @@ def document(inputs: Inputs) -> Document:
             arms=[arm["name"] for arm in case.arms],
         ),
         "use_cases": findings.use_case_rows(case.table, policy, outcome),
+        "by_use_case": breakdown.rows(case.table, policy, outcome, calls_a_month=_calls_a_month(case)),
         **_cases(case),
     }
 
@@ -218,6 +219,12 @@ def _candidate(case: _Case, column: int) -> Document:
 
 
 # ------------------------------------------------------------------------------------------------ money
+def _calls_a_month(case: _Case) -> float | None:
+    """At the rate of the window; None: it is too short to tell."""
+    calls, days = case.inputs["coverage"].get("calls"), case.inputs["coverage"].get("days")
+    return savings.monthly_calls(calls, days=days) if calls and days else None
+
+
 def _saving(case: _Case) -> Document:
     """A month at the volume of the window, from the mean difference of cost per call."""
     column, samples = case.outcome.leader, case.samples
@@ -226,11 +233,11 @@ def _saving(case: _Case) -> Document:
     now, then = samples.cost_usd[:, 0], samples.cost_usd[:, column]
     both = np.isfinite(now) & np.isfinite(then)
     found = mean_interval(np.where(both, now - then, np.nan), samples.unit, case.policy)
-    calls, days = case.inputs["coverage"].get("calls"), case.inputs["coverage"].get("days")
-    if found is None or not calls or not days:
+    calls = _calls_a_month(case)
+    if found is None or calls is None:
         return {"unknown": "cost_unknown" if found is None else "volume_unknown"}
     promised = savings.promised(
-        savings.monthly_calls(calls, days=days),
+        calls,
         now_usd=float(np.mean(now[both])),
         then_usd=float(np.mean(then[both])),
         interval=(found.low, found.high),
@@ -341,6 +348,7 @@ def _cases(case: _Case) -> Document:
         {
             "case": i,
             "record": case.measured.lines[i].record,
+            "use_case": case.measured.lines[i].use_case,
             "was": float(now[i]),
             "now": float(then[i]),
             "drop": float(difference[i]),

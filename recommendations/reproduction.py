@@ -17,7 +17,8 @@ _ROOT = Path(__file__).resolve().parents[1]
 # the files that turn inputs into evidence
 _ENGINE = (
     "evaluation/statistics/*.py", "evaluation/measurements.py", "evaluation/judges/panel.py",
-    "evaluation/judges/rules.py", "recommendations/evidence.py", "recommendations/savings.py",
+    "evaluation/judges/rules.py", "recommendations/evidence.py", "recommendations/breakdown.py",
+    "recommendations/savings.py",
 )  # fmt: skip
 
 
@@ -94,14 +95,24 @@ def reproduce(recommendation: Recommendation) -> Difference | None:
 
 
 def _recomputed(inputs: Mapping[str, Any], evidence: Mapping[str, Any]) -> Difference | None:
-    """Compare stored evidence with what the inputs give."""
-    from recommendations.evidence import Undecided, document
+    """Compare stored evidence with what the inputs give; of an earlier schema: all that it has."""
+    from recommendations.evidence import SCHEMA, Undecided, document
 
     try:
         again = json.loads(canonical(document(inputs)))
     except Undecided as error:
         return Difference("evidence.outcome", canonical(evidence["outcome"])[:200], str(error))
-    return first_difference(evidence, again)
+    return first_difference(evidence, _as_old(again, evidence) if evidence.get("schema") != SCHEMA else again)
+
+
+def _as_old(now: Any, stored: Any) -> Any:
+    """What was recomputed without the names that the stored document, of an earlier schema, does not have."""
+    if isinstance(stored, dict) and isinstance(now, dict):
+        kept = {key: _as_old(value, stored[key]) for key, value in now.items() if key in stored}
+        return kept | ({"schema": stored["schema"]} if "schema" in stored else {})
+    if isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
+        return [_as_old(value, old) for value, old in zip(now, stored, strict=True)]
+    return now
 
 
 def first_difference(stored: Any, now: Any, path: str = "evidence") -> Difference | None:

@@ -32,7 +32,8 @@ PURE = """
     recommendations/drift/series.py recommendations/drift/events.py recommendations/drift/plots.py
     recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
     recommendations/states.py recommendations/promises.py recommendations/takeover.py recommendations/reports.py
-    recommendations/following.py recommendations/by_use_case.py recommendations/retelling.py
+    recommendations/following.py recommendations/by_use_case.py recommendations/breakdown.py
+    recommendations/retelling.py
     agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
     agentopt/lib/patterns.py
     agentopt/sandbox/*.py

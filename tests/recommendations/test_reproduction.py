@@ -11,6 +11,7 @@ from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.utils import timezone
 
+from agentopt.lib.immutable import door
 from evaluation.models import Evaluation, Replay, Verdict
 from ingestion import retention
 from projects.models import Project, User
@@ -82,6 +83,23 @@ def test_the_database_refuses_to_change_what_it_rests_on(made: Recommendation) -
             cursor.execute(statement)
 
     assert Basis.objects.count() == 1
+
+
+def test_evidence_of_an_earlier_schema_is_held_against_what_it_has(made: Recommendation) -> None:
+    old = {name: value for name, value in made.evidence.items() if name != "by_use_case"} | {"schema": 1}
+    with door():
+        Recommendation.objects.filter(pk=made.pk).update(evidence=old, evidence_hash=reproduction.fingerprint(old))
+    made.refresh_from_db()
+    assert reproduction.reproduce(made) is None
+
+    old["worse"] += 1
+    with door():
+        Recommendation.objects.filter(pk=made.pk).update(evidence=old, evidence_hash=reproduction.fingerprint(old))
+    made.refresh_from_db()
+
+    found = reproduction.reproduce(made)
+    assert found is not None
+    assert found.path == "evidence.worse"
 
 
 def test_a_recommendation_without_kept_inputs_is_recomputed_from_rows(made: Recommendation) -> None:
