@@ -16,6 +16,7 @@ class Said:
     changed: str
     then: str
     stands: bool
+    name: str = ""  # what was changed
 
 
 def said(found: Sequence[_Change], *, recommended: str | None, leader: str | None, unscored: int) -> list[Said]:
@@ -31,7 +32,7 @@ def said(found: Sequence[_Change], *, recommended: str | None, leader: str | Non
         if change["name"] == "unscored_as_failures" and not unscored:
             continue
         stands = change["recommended"] == recommended
-        told.append(Said(_changed(change, leader), _then(change, stands=stands), stands))
+        told.append(Said(_changed(change, leader), _then(change, stands=stands), stands, change["name"]))
     return told
 
 

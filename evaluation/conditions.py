@@ -10,6 +10,7 @@ from agentopt.lib.wording import DASH, MINUS
 Evidence = Mapping[str, Any]
 Check = Mapping[str, Any]
 SHARES = ("safety", "answered", "stability", "latency_p95_s", "cost_per_call_usd")
+APART = 0.002  # from it on “now → then” and its difference do not seem to belong together
 FARTHEST = 4.0  # margins: bars end there, so that one wide interval does not squeeze the others
 CLOSE = 0.22  # of the bar's width: nearer labels touch
 ABOUT = {
@@ -112,6 +113,7 @@ def weakest(evidence: Evidence, *, without: Sequence[str] = ()) -> Check | None:
 class Row:
     """One condition as a line of the table."""
 
+    metric: str
     name: str
     about: str
     verdict: str
@@ -202,6 +204,7 @@ def _row(evidence: Evidence, check: Check, scale: charts.Scale) -> Row:
     if check["kind"] != "margin":  # no "same" to draw a line at
         bar = replace(bar, zero=bar.zone)
     return Row(
+        metric=metric,
         name=label(check),
         about=ABOUT.get(metric, ""),
         verdict=said,
@@ -240,5 +243,24 @@ def _foot(evidence: Evidence) -> str:
         return f"{text}Nothing can be shown at the ranking, so there is no bound that decides."
     text += "Thick: down to the bound that decides; a check is shown when it clears the shaded zone. "
     text += "One imagined failure is counted, so that “none failed” is not taken as proof."
+    known = _known_means(evidence)
+    text = f"{text} {known}" if known else text
     disagreement = evidence["judges"]["disagreement"]
     return text if disagreement is None else f"{text} The judges differ by {disagreement:.2f} on average."
+
+
+def _known_means(evidence: Evidence) -> str:
+    """Why a difference is not that of “now → then”: the mean of production is known over all its calls."""
+    moved = [
+        check for check in evidence["checks"]
+        if check["kind"] == "margin" and check["metric"] != "quality" and None not in (check["now"], check["then"])
+        and abs(check["estimate"] - (check["then"] - check["now"])) > APART
+    ]  # fmt: skip
+    if not moved:
+        return ""
+    coverage = evidence.get("coverage") or {}
+    calls, known = coverage.get("replayable"), (coverage.get("baseline") or {}).get(moved[0]["metric"])
+    over = f" ({level(moved[0]['metric'], known)} of {calls:,})" if known is not None and calls else ""
+    return (
+        f"{label(moved[0])} is held against production's mean over all replayable calls{over}, not these prompts alone."
+    )

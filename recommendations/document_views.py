@@ -13,19 +13,14 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from agentopt.lib import htmx
 from agentopt.lib.errors import Invalid
-from evaluation import conditions
-from evaluation import plots as evaluation_plots
 from projects import access
 from projects.models import Project, Role
 from recommendations import (
-    by_use_case,
-    explain,
-    plots,
     promises,
     reports,
-    sections,
     selectors,
     sharing,
+    sheet,
     summaries,
     tracking,
 )
@@ -74,25 +69,9 @@ def printable(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _document(request: HttpRequest, recommendation: Recommendation, *, shows_prompts: bool) -> HttpResponse:
-    evidence = recommendation.evidence
-    page = selectors.page(recommendation, now=timezone.now())
-    context = {
-        "page": page,
-        "evidence": evidence,
-        "verdict": sections.verdict(evidence),
-        "tiles": sections.tiles(evidence),
-        "checks": conditions.table(evidence),
-        "changes": explain.changes(evidence),
-        "next_step": explain.next_step(evidence),
-        "charts": [chart for chart in (plots.trade(evidence), evaluation_plots.looks(evidence)) if chart],
-        "candidates": sections.candidates(evidence),
-        "judges": sections.judge_models(evidence),
-        "use_cases": by_use_case.lines(evidence),
-        "mixed": by_use_case.mixed(evidence),
-        "left_out": sections.left_out(evidence),
-        "previews": page.previews if shows_prompts else {},
-    }
-    return htmx.render(request, "recommendations/document.html", context)
+    context = sheet.context(recommendation, now=timezone.now())
+    previews = context["page"].previews if shows_prompts else {}
+    return htmx.render(request, "recommendations/document.html", context | {"previews": previews})
 
 
 @login_required

@@ -1,4 +1,4 @@
-"""When does a recommendation no longer stand? Prices, prompt version, traffic mix, retirement, and thirty days."""
+"""When does a recommendation no longer stand? Prices, prompt version, mix, retirement, judges, and thirty days."""
 
 import math
 from collections import defaultdict
@@ -11,6 +11,9 @@ from django.db import transaction
 from django.db.models import Count
 from django.db.models.functions import TruncDate
 
+from agentopt.lib.wording import interval, signed
+from evaluation import accuracy
+from evaluation.statistics.fitness import Card
 from ingestion import usecases
 from ingestion.models import LogRecord, LogRecordQuerySet, ModelOffer
 from projects import notifications
@@ -22,7 +25,7 @@ from recommendations.takeover import Day
 MOST_MOVED = 0.10  # of the traffic between use cases, beyond what chance alone moves
 LEAST_CALLS = 200  # since the recommendation, before the mix is compared
 PRICE_CHANGED, PROMPT_CHANGED, MIX_MOVED = "price_changed", "prompt_version_changed", "mix_moved"
-MODEL_RETIRED, DAYS_OVER = "model_retired", "days_over"
+MODEL_RETIRED, DAYS_OVER, JUDGE_UNFIT = "model_retired", "days_over", "judge_unfit"
 
 
 @dataclass(frozen=True)
@@ -71,7 +74,7 @@ def expire(recommendation: Recommendation, *, now: datetime) -> bool:
 
 def endings(recommendation: Recommendation, *, now: datetime) -> list[Ending]:
     """Every reason there is, the most telling first."""
-    checks = (_prices, _retired, _prompt_version, _mix, _days)
+    checks = (_prices, _retired, _judges, _prompt_version, _mix, _days)
     return [found for check in checks if (found := check(recommendation, now)) is not None]
 
 
@@ -113,6 +116,28 @@ def _prices(recommendation: Recommendation, now: datetime) -> Ending | None:
         if was != (price.input_nanousd, price.output_nanousd):
             changed.append(f"{offer.name} since {price.valid_from}")
     return Ending(PRICE_CHANGED, f"The price has changed: {', '.join(changed)}.") if changed else None
+
+
+# ------------------------------------------------------------------------------------------------ the judges
+def doubts(recommendation: Recommendation) -> str:
+    """Which of its judges people's labels call unfit since it was made; "": none."""
+    evaluation = recommendation.evaluation
+    if not recommendation.project.labels.filter(created_at__gt=evaluation.created_at).exists():
+        return ""
+    own, known = accuracy.wordings(evaluation), evaluation.policy.get("unfit") or ()
+    found = accuracy.report(recommendation.project)
+    cards = {one.wording: one.card for one in found.cards}
+    said = [_kappa(own[place].model, cards[own[place]]) for place in found.unfit(own) if place not in known]
+    return f"Unfit by the labels of people since: {', '.join(said)}." if said else ""
+
+
+def _kappa(model: str, card: Card) -> str:
+    return f"{model} (kappa {signed(card.kappa.value, 2)} {interval(card.kappa, 'signed:2')}, n = {card.n})"
+
+
+def _judges(recommendation: Recommendation, _now: datetime) -> Ending | None:
+    text = doubts(recommendation)
+    return Ending(JUDGE_UNFIT, text) if text else None
 
 
 # ------------------------------------------------------------------------------------------------ the traffic

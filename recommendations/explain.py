@@ -126,4 +126,4 @@ def _volume(evidence: Evidence) -> list[changed.Said]:
         return []
     each = saving["saving_usd"] / saving["monthly_calls"] * VOLUME_STEP
     text = f"Each {VOLUME_STEP:,} calls a month more or less"
-    return [changed.Said(text, f"{dollars(abs(each))} of saving, stands", stands=True)]
+    return [changed.Said(text, f"{dollars(abs(each))} of saving, stands", stands=True, name="volume")]

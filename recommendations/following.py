@@ -49,6 +49,8 @@ class Line:
     required: str
     before: str
     after: str
+    n: str  # conversations of each arm
+    before_rows: str  # "before": calls of the log; "cases": answers that the evaluation judged
     state: str
     tone: str
     why: str
@@ -140,10 +142,17 @@ def _line(one: Mapping[str, Any], decided: str | None) -> Line:
         required=f"above {say(one['bar']) if is_share else conditions.difference(metric, one['bar'])}",
         before=_level(metric, one["before"]),
         after=_level(metric, one["after"]),
+        n=_conversations(one),
+        before_rows="cases" if metric in ("quality", "safety") else "before",
         state=word,
         tone=tone,
         why=why,
     )
+
+
+def _conversations(one: Mapping[str, Any]) -> str:
+    before, after = one.get("conversations_before"), one.get("conversations_after")
+    return "" if before is None else f"{wording.count(before)} → {wording.count(after)} conversations"
 
 
 def _level(metric: str, value: float | None) -> str:
@@ -166,8 +175,15 @@ def _share(one: Mapping[str, Any]) -> Share:
 
 def _rates(rates: Mapping[str, Mapping[str, float | None]]) -> str:
     told = [
-        f"{name} {wording.percent(one['before'])} → {wording.percent(one['after'])}"
+        f"{name} {wording.percent(one['before'])} → {wording.percent(one['after'])}{_apart(one)}"
         for name, one in rates.items()
         if one.get("before") is not None and one.get("after") is not None
     ]
-    return ", ".join(told)
+    return "; ".join(told)
+
+
+def _apart(one: Mapping[str, float | None]) -> str:
+    """The difference at the mix since the switch, with its 95 % interval."""
+    if one.get("difference") is None:
+        return ""
+    return f", {wording.points(one['difference'])} {wording.interval(one, 'points')}"

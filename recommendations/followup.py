@@ -356,11 +356,14 @@ class _Arms:
         return self.before.units(value), self.after.units(value)
 
     def rates(self) -> dict[str, dict[str, float | None]]:
-        """Failed and refused calls of each arm, which together are what was not answered."""
-        return {
-            name: {"before": self.before.rate(of=of), "after": self.after.rate(of=of)}
-            for name, of in (("failed", _failed), ("refused", _refused))
-        }
+        """Failed and refused calls of each arm, which together are what was not answered; `low`, `high`: 95 %."""
+        found = {}
+        for name, of in (("failed", _failed), ("refused", _refused)):
+            nothing = Promise(name, promises.DIFFERENCE, 0.0, 0.0, 0.0, 0.0)  # was promised of either by itself
+            apart = promises.realised(nothing, self.before.units(of), self.after.units(of), look=0, n_promises=1)
+            rates = {"before": self.before.rate(of=of), "after": self.after.rate(of=of)}
+            found[name] = rates | {"difference": apart.estimate, "low": apart.low, "high": apart.high}
+        return found
 
     def saving(self, figures: Sequence[Realised], *, now: datetime) -> dict[str, float] | None:
         """Dollars a month at what the recommended model serves now; None: costs are unknown."""

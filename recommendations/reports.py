@@ -9,7 +9,7 @@ from typing import Any
 
 from agentopt.lib import wording
 from evaluation import conditions
-from recommendations import explain, sections
+from recommendations import by_use_case, explain, sections
 
 Evidence = Mapping[str, Any]
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")
@@ -21,7 +21,13 @@ def markdown(document: Mapping[str, Any]) -> str:
     parts = [
         _head(document, evidence),
         _table("Figures", ("", "Then", "Change", ""), _tiles(evidence)),
+        _table("Decided use case by use case", ("Use case", "Verdict", "Confidence"), _study(document)),
         _table("Checks", ("Check", "Verdict", "Difference (95 %)", "Required", "p"), _checks(evidence)),
+        _table(
+            "Use cases",
+            ("Use case", "Finding", "Share", "Prompts", "Quality", "Difference (95 %)", "Saving a month (95 %)"),
+            _use_cases(evidence),
+        ),
         _table(
             "Candidates",
             ("Model", "Outcome", "Prompts", "$ per 1,000", "Quality (95 %)", "Why"),
@@ -67,6 +73,21 @@ def _checks(evidence: Evidence) -> Iterable[Sequence[str]]:
     found = conditions.table(evidence)
     for row in found.rows if found else ():
         yield row.name, row.verdict, f"{row.difference} {row.interval}", row.required, row.p
+
+
+def _study(document: Mapping[str, Any]) -> Iterable[Sequence[str]]:
+    found = document.get("study")
+    for part in found["parts"] if found else ():
+        stay = "not decided yet" if part["is_open"] else f"stay with {document['baseline']}"
+        move = f"move to {part['recommended']}" if part["recommended"] else stay
+        yield part["use_case"], move, wording.confidence(part["confidence"])
+
+
+def _use_cases(evidence: Evidence) -> Iterable[Sequence[str]]:
+    for row in by_use_case.lines(evidence):
+        saving = f"{row.saving} {row.saving_interval}".strip()
+        difference = f"{row.difference} {row.interval}".strip()
+        yield row.name, row.finding, row.share, wording.count(row.prompts), row.measured, difference, saving
 
 
 def _candidates(evidence: Evidence) -> Iterable[Sequence[str]]:

@@ -94,6 +94,7 @@ def _set_by(evidence: Evidence) -> str:
 class Tile:
     """One figure of the candidate against the model in production."""
 
+    metric: str
     label: str
     value: str
     unit: str = ""
@@ -121,28 +122,31 @@ def tiles(evidence: Evidence) -> list[Tile]:
 def _cost(found: Mapping[str, Any] | None) -> Tile:
     title = "Cost per 1,000 calls"
     if found is None or found["then"] is None:
-        return Tile(title, DASH, why="Costs are unknown: a call lacks its tokens or a price.")
+        return Tile("cost", title, DASH, why="Costs are unknown: a call lacks its tokens or a price.")
     now, then = 1000 * found["now"], 1000 * found["then"]
     change = wording.dollars(then - now) if then < now else f"+{wording.dollars(then - now)}"
     share = wording.percent(-found["estimate"], 0)
     share = share if share.startswith(MINUS) else f"+{share}"
     tone = "good" if found["low"] > 0 else "bad" if found["high"] < 0 else ""
+    low, high = (wording.signed(-100 * found[end], 0) for end in ("high", "low"))
     return Tile(
-        title, wording.dollars(then), change=f"{change} ({share})", rest=f"from {wording.dollars(now)}", tone=tone
-    )
+        "cost", title, wording.dollars(then), change=f"{change} ({share})", tone=tone,
+        rest=f"({low} to {high}{THIN}%) from {wording.dollars(now)}",
+    )  # fmt: skip
 
 
 def _latency(found: Mapping[str, Any] | None, now: Any, then: Any) -> Tile:
     title = "Latency p95"
     if found is None or now is None or then is None:
         why = "The model in production was not called again beside the candidates, so latency cannot be compared."
-        return Tile(title, DASH, why=why)
-    in_ms = max(now["value"], then["value"]) < 0.1
+        return Tile("latency", title, DASH, why=why)
+    in_ms = min(now["value"], then["value"]) < 0.1  # of hundredths of a second the difference would look wrong
     factor, digits, unit = (1000, 0, "ms") if in_ms else (1, 2, "s")
     before, after = factor * now["value"], factor * then["value"]
     tone = "good" if found["low"] > 0 else "bad" if found["high"] < 0 else ""
     ends = f"({wording.percent(found['low'], 0)} to {wording.percent(found['high'], 0)})"
     return Tile(
+        "latency",
         title,
         f"{after:.{digits}f}",
         unit,
@@ -155,10 +159,11 @@ def _latency(found: Mapping[str, Any] | None, now: Any, then: Any) -> Tile:
 def _of_check(evidence: Evidence, metric: str, *, title: str) -> Tile:
     check = next((one for one in evidence["checks"] if one["metric"] == metric and one["kind"] == "margin"), None)
     if check is None or check["then"] is None:
-        return Tile(title, DASH, why=LEFT_OUT.get(f"{metric}_not_measured", f"{title} was not measured."))
+        return Tile(metric, title, DASH, why=LEFT_OUT.get(f"{metric}_not_measured", f"{title} was not measured."))
     value = conditions.level(metric, check["then"])
     unit = "%" if metric in conditions.SHARES else ""
     return Tile(
+        metric,
         title,
         value.removesuffix(f"{THIN}%"),
         unit,

@@ -7,6 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from agentopt.lib.errors import NotFound
+from evaluation import studies
 from evaluation.models import Evaluation
 from ingestion import selectors as logs
 from ingestion.values import Counted, LogFilter
@@ -83,6 +84,7 @@ def as_json(recommendation: Recommendation) -> dict[str, Any]:
         "state": state_of(recommendation, now=timezone.now()),
         "created_at": recommendation.created_at.isoformat(),
         "expires_at": recommendation.expires_at.isoformat(),
+        "study": study_json(recommendation),
         "decision": None
         if decision is None
         else {
@@ -131,6 +133,12 @@ class Page:
     summary: Summary | None  # by a model
 
     @property
+    def ended(self) -> Transition | None:
+        """The step that ended it, with why; None: it stands, or only its last day has passed."""
+        last = self.steps[0] if self.steps else None
+        return last if last and last.state in (states.OUT_OF_DATE, states.REVERSED) else None
+
+    @property
     def waits(self) -> bool:
         """Whether it waits for a person."""
         return self.state in states.WAITING
@@ -164,6 +172,99 @@ def page(recommendation: Recommendation, *, now: datetime) -> Page:
         is_over=recommendation.expires_at <= now,
         summary=summary_of(recommendation),
     )
+
+
+# ------------------------------------------------------------------------------------------------ use case by use case
+@dataclass(frozen=True)
+class StudyPart:
+    """One use case of a study that decides use case by use case; money in US dollars a month, None: not known."""
+
+    use_case: str
+    evaluation: int
+    is_here: bool
+    is_open: bool  # its evaluation has no outcome yet
+    recommended: str
+    confidence: float | None
+    saving_usd: float | None
+    share: float  # of the error budget
+    recommendation: Recommendation | None
+    state: str
+
+
+@dataclass(frozen=True)
+class Study:
+    """The verdicts of all use cases under one error budget, and what they come to together."""
+
+    number: int  # of its first evaluation
+    sentence: str
+    parts: list[StudyPart]
+
+    @property
+    def confidence(self) -> float | None:
+        """That of the whole: the lowest among those that switch (evaluation.statistics.use_case_runs.combine)."""
+        return min((part.confidence for part in self.parts if part.recommended and part.confidence), default=None)
+
+    @property
+    def saving_usd(self) -> float | None:
+        """The sum over the use cases that switch; None: none does, or one is not known."""
+        found = [part.saving_usd for part in self.parts if part.recommended]
+        known = [usd for usd in found if usd is not None]
+        return sum(known) if found and len(known) == len(found) else None
+
+
+def study(recommendation: Recommendation, *, now: datetime) -> Study | None:
+    """The study that a recommendation belongs to; None: its evaluation decided for the agent as a whole."""
+    parts = studies.parts(recommendation.evaluation)
+    if not parts:
+        return None
+    numbers = [part.row.number for part in parts]
+    rows = recommendation.project.recommendations.select_related("evaluation", "project")
+    made = {one.evaluation.number: one for one in rows.filter(evaluation__number__in=numbers)}
+    own = recommendation.evaluation.number
+    found = [_part(part, made.get(part.row.number), own=own, now=now) for part in parts]
+    return Study(min(numbers), studies.sentence(parts), found)
+
+
+def _part(part: studies.Part, made: Recommendation | None, *, own: int, now: datetime) -> StudyPart:
+    saving = (made.evidence.get("saving") or {}).get("saving_usd") if made else None
+    return StudyPart(
+        use_case=part.use_case,
+        evaluation=part.row.number,
+        is_here=part.row.number == own,
+        is_open=part.row.state != Evaluation.State.DONE,
+        recommended=part.row.recommended or "",
+        confidence=part.row.confidence,
+        saving_usd=saving,
+        share=part.share,
+        recommendation=made,
+        state=state_of(made, now=now) if made else "",
+    )
+
+
+def study_json(recommendation: Recommendation) -> dict[str, Any] | None:
+    """The same as the API shows it."""
+    found = study(recommendation, now=timezone.now())
+    if found is None:
+        return None
+    return {
+        "outcome": found.sentence,
+        "confidence": found.confidence,
+        "saving_usd_per_month": found.saving_usd,
+        "parts": [
+            {
+                "use_case": part.use_case,
+                "evaluation": part.evaluation,
+                "recommendation": part.recommendation.pk if part.recommendation else None,
+                "is_open": part.is_open,
+                "recommended": part.recommended or None,
+                "confidence": part.confidence,
+                "saving_usd_per_month": part.saving_usd,
+                "share_of_error": part.share,
+                "state": part.state or None,
+            }
+            for part in found.parts
+        ],
+    }
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,29 @@ class DecisionOut(s.Serializer[Any]):
     until = s.DateTimeField(allow_null=True)
 
 
+class StudyPartOut(s.Serializer[Any]):
+    """One use case and its verdict."""
+
+    use_case = s.CharField()
+    evaluation = s.IntegerField()
+    recommendation = s.IntegerField(allow_null=True, help_text="id; null: none was made yet")
+    is_open = s.BooleanField(help_text="its evaluation has no outcome yet")
+    recommended = s.CharField(allow_null=True, help_text="null: stay with the model in production")
+    confidence = s.FloatField(allow_null=True)
+    saving_usd_per_month = s.FloatField(allow_null=True)
+    share_of_error = s.FloatField(help_text="of the error budget that all use cases share")
+    state = s.CharField(allow_null=True)
+
+
+class StudyOut(s.Serializer[Any]):
+    """Verdicts use case by use case, which may be mixed, under one error budget."""
+
+    outcome = s.CharField(help_text="such as: corvus-medium for Refunds; aurora-large for the rest")
+    confidence = s.FloatField(allow_null=True, help_text="the lowest among the use cases that switch")
+    saving_usd_per_month = s.FloatField(allow_null=True)
+    parts = StudyPartOut(many=True)
+
+
 class RecommendationOut(s.Serializer[Any]):
     """One recommendation with all its evidence; names are gateway names of models."""
 
@@ -51,6 +74,7 @@ class RecommendationOut(s.Serializer[Any]):
     state = s.ChoiceField(choices=Transition.State.choices)
     created_at = s.DateTimeField()
     expires_at = s.DateTimeField()
+    study = StudyOut(allow_null=True, help_text="null: decided for the agent as a whole")
     decision = DecisionOut(allow_null=True)
 
     def to_representation(self, instance: Any) -> Any:

@@ -1,6 +1,7 @@
 """Pages: the overview of a project, its recommendations, one of them, and what a person decides about it."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -14,23 +15,21 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import conditions
-from evaluation import plots as evaluation_plots
 from evaluation.values import JUDGE_SD
 from ingestion import selectors as logs
 from projects import access
 from projects.models import Project, Role
 from recommendations import (
     bundles,
-    by_use_case,
-    explain,
+    expiry,
     following,
+    links,
     overview_plots,
-    plots,
     reproduction,
     sections,
     selectors,
     services,
+    sheet,
     transitions,
 )
 from recommendations import overview as overviews
@@ -132,27 +131,18 @@ def _detail(
     form: Form | None = None,
     status: int = 200,
 ) -> HttpResponse:
-    project, now, evidence = recommendation.project, timezone.now(), recommendation.evidence
+    project, evidence = recommendation.project, recommendation.evidence
     may_work = access.may(request.user, project, Role.MEMBER)
     forms = _forms(recommendation) | ({asked: form} if form else {})
     context = {
+        **sheet.context(recommendation, now=timezone.now()),
         "project": project,
-        "page": selectors.page(recommendation, now=now),
-        "evidence": evidence,
-        "verdict": sections.verdict(evidence),
-        "next_step": explain.next_step(evidence),
-        "changes": explain.changes(evidence),
-        "tiles": sections.tiles(evidence),
-        "checks": conditions.table(evidence),
-        "charts": [chart for chart in (plots.trade(evidence), evaluation_plots.looks(evidence)) if chart],
-        "candidates": sections.candidates(evidence),
-        "judges": sections.judge_models(evidence),
+        "row_urls": links.checks(recommendation),
+        "change_urls": links.changes(recommendation),
         "judge_fitness": sections.judge_fitness(
             evidence, judge_sd=recommendation.evaluation.policy.get("judge_sd"), unlabeled_sd=JUDGE_SD
         ),
-        "left_out": sections.left_out(evidence),
-        "use_cases": by_use_case.lines(evidence),
-        "mixed": by_use_case.mixed(evidence),
+        "doubts": expiry.doubts(recommendation),
         "may_summarize": bool(settings.SUMMARY_MODEL),
         "rows": True,  # every number leads to its rows
         **_followed(recommendation),
@@ -169,7 +159,8 @@ def _followed(recommendation: Recommendation) -> dict[str, Any]:
         return {}
     last = found["looks"][-1] if found["looks"] else None
     shown = following.sight(found["verdict"], found["realised"], found["shares"], last_look=last)
-    return {"following": found, "sight": shown}
+    urls = links.followed(recommendation, switched_at=datetime.fromisoformat(found["switched_at"]))
+    return {"following": found, "sight": shown, "follow_urls": urls}
 
 
 def _forms(recommendation: Recommendation) -> dict[str, Form]:

@@ -68,12 +68,23 @@ def test_a_study_ends_in_one_sentence_and_a_recommendation_for_each_use_case(
         assert made.evidence["question"]["use_case"] == one.use_case
     parts = studies.parts(opened[1])
     page = client_of(reader).get(opened[1].get_absolute_url()).content.decode()
+    # each recommendation tells the verdicts of all, with one confidence for the whole
+    of_refunds = opened[0].recommendation
+    beside = client_of(reader).get(of_refunds.get_absolute_url()).content.decode()
+    told = client_of(reader).get(f"/api/v1/recommendations/{split.slug}/{of_refunds.pk}").json()["study"]
+    switching = [part["confidence"] for part in told["parts"] if part["recommended"]]
 
     assert [part.row.state for part in parts] == ["done", "done"]
     said = studies.sentence(parts)
     assert said.startswith("corvus-medium for") or said == "Stay with aurora-large everywhere"
     assert "Decided per use case" in page
     assert said in page
+    assert "Decided use case by use case" in beside
+    assert said in beside
+    assert opened[1].recommendation.get_absolute_url() in beside
+    assert told["outcome"] == said
+    assert [part["use_case"] for part in told["parts"]] == ["refunds", "delivery"]
+    assert told["confidence"] == min(switching, default=None)
 
 
 def test_too_few_use_cases_are_refused_with_the_way_out(ready: Project) -> None:

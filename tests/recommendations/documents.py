@@ -127,14 +127,20 @@ def finish(project: Project, *, number: int = 1) -> Evaluation:
 
 
 def store(
-    project: Project, evidence: dict[str, Any], *, number: int = 1, days_old: int = 0, simulated: bool = False
+    project: Project,
+    evidence: dict[str, Any],
+    *,
+    number: int = 1,
+    days_old: int = 0,
+    simulated: bool = False,
+    evaluation: Evaluation | None = None,
 ) -> Recommendation:
     """A recommendation of a finished evaluation that carries this evidence."""
     made_at = timezone.now() - timedelta(days=days_old)
     kind = Recommendation.Kind.SWITCH if evidence["outcome"]["recommended"] else Recommendation.Kind.NONE
     return Recommendation.objects.create(
         project=project,
-        evaluation=finish(project, number=number),
+        evaluation=evaluation or finish(project, number=number),
         kind=kind,
         confidence=evidence["outcome"]["confidence"],
         reasons=[{"code": evidence["outcome"]["code"], "text": "The deciding reason."}],

@@ -1,19 +1,23 @@
 """What ends a recommendation: prices, prompt version, traffic mix, retirement, thirty days."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from agentopt.lib.immutable import door
+from agentopt.sandbox.server import Sandbox
 from ingestion.models import ModelOffer, Price
 from projects.models import Project, User
 from recommendations import expiry, services, states, transitions
 from recommendations.models import Recommendation
-from tests.recommendations import moves
+from tests.evaluation import people, studies
+from tests.recommendations import documents, moves
 
 
 @pytest.fixture
@@ -65,6 +69,43 @@ def test_a_model_that_retired_ends_it(made: Recommendation, now: datetime) -> No
     ModelOffer.objects.filter(name=moves.NEW).update(retires_on=now.astimezone(UTC).date())
 
     assert codes(made, now) == [expiry.MODEL_RETIRED]
+
+
+def _as_judged(place: int, candidate: bool) -> float:
+    return 0.5 + (0.25 if place % 3 else -0.25) * candidate
+
+
+def _otherwise(place: int, candidate: bool) -> float:
+    """People who see the better one by a rule that has nothing to do with the judge's."""
+    return 0.5 + (0.25 if place % 2 else -0.25) * candidate
+
+
+def test_a_judge_that_people_call_unfit_since_ends_it_and_says_by_how_many_labels(
+    project: Project, sandbox: Sandbox, tmp_path: Path, reader: User, client_of: Callable[[User], Client]
+) -> None:
+    studies.connect(project, sandbox.url)
+    studies.take_in(project, studies.support_log(60), tmp_path)
+    judged = people.study(project, sandbox, _as_judged, limit=60)
+    made = documents.store(project, documents.recommended(), evaluation=judged)
+    before = timezone.now()
+    assert codes(made, before) == []
+
+    people.label(judged, people.answered(judged), _otherwise)
+
+    found = expiry.endings(made, now=timezone.now())
+    assert [one.code for one in found] == [expiry.JUDGE_UNFIT]
+    assert found[0].text.startswith(f"Unfit by the labels of people since: {studies.JUDGE} (kappa ")
+    assert "n = 60)" in found[0].text
+    text = client_of(reader).get(made.get_absolute_url()).content.decode()
+    assert found[0].text in text  # before the job marks it, its page warns
+    assert expiry.expire_all(project, now=timezone.now(), beat=silent) == 1
+    assert transitions.state_of(made, now=timezone.now()) == states.OUT_OF_DATE
+    text = client_of(reader).get(made.get_absolute_url()).content.decode()
+    assert "Out of date since" in text
+    # what was known when it was decided is no news
+    judged.policy = {**judged.policy, "unfit": [0]}
+    judged.save()
+    assert expiry.doubts(made) == ""
 
 
 def test_a_prompt_version_that_was_not_evaluated_ends_it_once_it_serves(
