@@ -18,7 +18,7 @@ from ingestion.catalog.listing import Missing, Retirement
 from ingestion.models import Batch, SetAside
 from ingestion.portraits import Portrait
 from projects import supervisor
-from projects.models import Job, Project
+from projects.models import Channel, Job, Project
 from recommendations import explain, selectors, states
 from recommendations.drift import selectors as alerts
 from recommendations.models import Recommendation
@@ -124,6 +124,7 @@ class Overview:
     retirements: Sequence[Retirement]
     logs: Logs
     alerts: Sequence[alerts.Line]  # the newest open ones
+    failing: Sequence[Channel]  # that notices do not reach
 
     @property
     def needs(self) -> int:
@@ -131,7 +132,7 @@ class Overview:
         gaps = self.summary is not None and (not self.steps.connection, not self.steps.judges)
         lines = (
             self.to_decide, self.running is not None, bool(self.unpriced), bool(self.retirements), self.worker_stopped,
-            self.without_recommendation is not None, *(gaps or ()), *self.alerts,
+            self.without_recommendation is not None, *(gaps or ()), *self.alerts, *self.failing,
         )  # fmt: skip
         return sum(map(bool, lines))
 
@@ -172,6 +173,7 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
         retirements=listing.retirements(project, [one.key for one in known], today=now.astimezone(UTC).date()),
         logs=_logs(project),
         alerts=alerts.open_alerts(project),
+        failing=list(project.channels.filter(enabled=True).exclude(failing_since=None).order_by("name")),
     )
 
 

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from datetime import time as clock
 from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
-from django.db.models import F, Max, Min
+from django.db.models import F, Max, Min, Q
 
 from agentopt.lib.windows import Window
 from projects.models import Project
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 SILENT_FOR = timedelta(hours=6)  # then even the last conversations count as closed
 BACKFILL = timedelta(days=120)
+KEPT, CHECKS_KEPT = timedelta(days=400), timedelta(days=90)  # a year that a pinned reference may be chosen from
 Beat = Callable[..., object]
 
 
@@ -63,8 +65,23 @@ def check(project: Project, *, now: datetime, deadline: float | None = None, bea
         watch.refresh_from_db()
         if beat is not None:
             beat(message=f"{window.until:%b %-d %H:%M} UTC: {out.conversations:,} conversations", done=out.windows)
+    if out.windows:
+        _forget(project, until)
     DriftWatch.objects.filter(pk=project.pk).update(checked_at=now)
     return out
+
+
+def _forget(project: Project, until: datetime) -> None:
+    """Old conversations and checks go; what a pinned reference is learnt from stays, as it may be learnt again."""
+    pinned = DriftRule.objects.filter(project=project, reference=DriftRule.Kind.PINNED)
+    kept = Q()
+    for since, end in pinned.values_list("pinned_since", "pinned_until"):
+        if since is not None and end is not None:
+            first, last = (datetime.combine(day, clock.min, tzinfo=UTC) for day in (since, end))
+            kept |= Q(until__gt=first, since__lt=last)
+    old = DriftObservations.objects.filter(project=project, until__lte=until - KEPT)
+    (old.exclude(kept) if kept else old).delete()
+    DriftCheck.objects.filter(project=project, until__lte=until - CHECKS_KEPT).delete()
 
 
 def _closed_until(project: Project, *, now: datetime) -> datetime | None:

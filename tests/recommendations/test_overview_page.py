@@ -206,6 +206,21 @@ def test_nothing_needs_a_person_once_all_is_set_up(project: Project, owner: User
     assert "Nothing needs you." in _page(client_of(owner), project)
 
 
+def test_a_channel_that_notices_do_not_reach_needs_an_owner(
+    project: Project, owner: User, reader: User, client_of: Browser
+) -> None:
+    _log(project)
+    failing = project.channels.create(name="ops", form="email", address="x", failing_since=timezone.now())
+
+    pages = [_page(client_of(one), project) for one in (owner, reader)]
+    failing.enabled = False
+    failing.save()
+
+    assert all("Notices do not reach “ops”." in page for page in pages)
+    assert ["an owner can mend it" in page for page in pages] == [False, True]
+    assert "Notices do not reach" not in _page(client_of(owner), project)
+
+
 # ------------------------------------------------------------------------------------------------ the window
 def test_figures_are_of_the_chosen_range(project: Project, reader: User, client_of: Browser) -> None:
     _log(project, calls=3, ago=timedelta(hours=1))

@@ -4,9 +4,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models import F
 
 from projects.models import Project
-from recommendations.drift import columns, monitor, reading, sentences
+from recommendations.drift import columns, monitor, reading, rules, sentences
 from recommendations.drift.models import Alert, DriftCheck, DriftObservations, DriftSeries, DriftWatch
 from tests.recommendations.drift import traffic
 
@@ -116,3 +117,25 @@ def test_a_check_out_of_time_goes_on_where_it_stopped(project: Project) -> None:
 
     assert (first.windows, first.finished) == (0, False)
     assert (second.windows, second.finished) == (4, True)
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_what_is_older_than_a_year_goes_unless_a_pinned_reference_is_learnt_from_it(
+    project: Project, pinned: bool
+) -> None:
+    traffic.take_in(project, 1)
+    monitor.check(project, now=END)
+    long_ago = timedelta(days=500)
+    for kind in (DriftObservations, DriftCheck):
+        kind.objects.filter(project=project).update(since=F("since") - long_ago, until=F("until") - long_ago)
+    day = (traffic.START - long_ago).date()
+    dates = {"pinned_since": day - timedelta(days=9), "pinned_until": day + timedelta(days=1)}
+    if pinned:
+        rules.create(project, {"metric": "latency", "reference": "pinned", **dates}, by=None)
+
+    traffic.take_in(project, 1, start=traffic.START + timedelta(days=1), seed=2)
+    monitor.check(project, now=END)
+
+    left = DriftObservations.objects.filter(project=project).order_by("since").values_list("since", flat=True)
+    assert [(at - traffic.START).days for at in left] == ([-500, 1] if pinned else [1])
+    assert DriftCheck.objects.filter(project=project).count() == 1
