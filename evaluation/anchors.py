@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db import transaction
 
 from agentopt.lib.errors import BudgetExceeded, Conflict, GatewayError
-from evaluation import accuracy, adaptation, judging, replay, scores
+from evaluation import accuracy, adaptation, judging, receivers, replay, scores
 from evaluation.accuracy import Wording
 from evaluation.judges import panel, rubric
 from evaluation.judges.base import Case, Reference, Unscored
@@ -164,9 +164,13 @@ def rejudge(
 
     Raises:
         BudgetExceeded: the project's cap of the month has no room. GatewayError: nothing can be asked now.
+        Conflict: a judge's provider may not receive prompts.
     """
     _copy_known(project)
     todo = lacking(project)
+    barred = receivers.barred(project, {one.judge.model for one in todo})
+    if barred is not None:
+        raise Conflict(barred.text)
     prices = replay.read_prices(project, now=now())
     forms = judging.reply_forms(project, {one.judge.model for one in todo}, now=now())
     with Purse(project, None, now, block=_AT_ONCE, kind=Charge.Kind.VERDICTS) as purse, gateway.chat(

@@ -261,7 +261,7 @@ def forecast(
     span = None
     if expected is not None and low is not None and most is not None:
         span = learning.interval(expected, past.ratios, least=low, most=most)
-    providers = {offer.provider for offer in candidates} | {judge.offer.provider for judge in panel if judge.offer}
+    asked = (*candidates, *_one(called), *(judge.offer for judge in panel if judge.offer))
     return Forecast(
         replay_calls_expected=replays[0],
         replay_calls_at_most=replays[1],
@@ -279,7 +279,7 @@ def forecast(
         cap_nanousd=cap_nanousd,
         cap_calls=cap_calls,
         minutes_expected=round(seconds / max(1, concurrency) / 60, 1),
-        providers=tuple(sorted(provider for provider in providers if provider)),
+        providers=tuple(sorted({offer.provider for offer in asked if offer.provider})),
         detectable_difference=detectable_difference(design, candidates=k, exact=all(j.exact for j in panel)),
         unknown=costs.unknown,
         notes=(_source_note(design), _interval_note(past), *_cap_notes(expected, most, cap_nanousd=cap_nanousd)),

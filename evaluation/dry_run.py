@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 
 from agentopt.lib.errors import Conflict, GatewayError
-from evaluation import adaptation, judging, references, replay
+from evaluation import adaptation, judging, receivers, references, replay
 from evaluation.judges import rubric, versions
 from evaluation.judges.base import Case, Reference, Unscored
 from evaluation.library import OwnJudge
@@ -75,6 +75,9 @@ def run(project: Project, wanted: OwnJudge, *, gateway: Gateway, now: Callable[[
     wanted.check()
     if project.privacy == Privacy.HASHED:
         raise Conflict("This project keeps prompts and answers as hashes only, so there is nothing to show a judge.")
+    barred = receivers.barred(project, [wanted.model])
+    if barred is not None:
+        raise Conflict(barred.text)
     materials = _materials(project)
     if not materials:
         raise Conflict("There is no logged answer to try the judge on: import or push some calls first.")

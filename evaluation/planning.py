@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from agentopt.lib import money
 from agentopt.lib.errors import Conflict, Invalid
-from evaluation import budget, experience, offers, opinions, population, ranking, seating, selection
+from evaluation import budget, experience, offers, opinions, population, ranking, receivers, seating, selection
 from evaluation import traffic as traffics
 from evaluation.ranking import Ranking
 from evaluation.repeating import MOST, Baseline, Repeating
@@ -186,7 +186,7 @@ def _limit(request: EvaluationRequest, effective: Effective) -> int:
         wrong["baseline_answers"] = f"Expected one of: {', '.join(Baseline)}."
     if request.seed is not None and not 0 <= request.seed < 2**31:
         wrong["seed"] = "Expected a whole number from 0 to 2147483647."
-    if request.max_cost_usd is not None and not 0 <= request.max_cost_usd <= 1_000_000:
+    if request.max_cost_usd is not None and not (request.max_cost_usd.is_finite() and 0 <= request.max_cost_usd <= 1e6):
         wrong["max_cost_usd"] = "Expected US dollars from 0 to 1000000."
     if wrong:
         raise Invalid("The request does not make sense: " + " ".join(wrong.values()), fields=wrong)
@@ -282,7 +282,11 @@ def _refusal(
     project: Project, request: EvaluationRequest, baseline: Offer, kept: Sequence[Offer], *, panel: Panel
 ) -> Reason | None:
     called = [*kept, *([baseline] if request.repeating(0).calls_baseline else [])]
-    return _kinship(request, panel, arms=[baseline, *kept]) or _unpriced(project, request, called, panel)
+    return (
+        _kinship(request, panel, arms=[baseline, *kept])
+        or (receivers.barred(project, [*(offer.name for offer in called), *panel.models]) if kept else None)
+        or _unpriced(project, request, called, panel)
+    )
 
 
 def _unpriced(project: Project, request: EvaluationRequest, called: Sequence[Offer], panel: Panel) -> Reason | None:

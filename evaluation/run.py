@@ -13,12 +13,13 @@ from django.conf import settings
 from django.db import transaction
 
 from agentopt.lib.errors import Conflict
-from evaluation import budget, calls, comparison, judging, ledger, replay
+from evaluation import budget, calls, comparison, judging, ledger, receivers, replay
 from evaluation.budget import Shortage
 from evaluation.calls import End
 from evaluation.models import Candidate, Charge, Evaluation
 from evaluation.purse import Purse
 from evaluation.statistics.decision import Outcome, Wanted
+from evaluation.values import Reason
 from ingestion.gateway import ChatSession, Gateway
 
 log = structlog.get_logger(__name__)
@@ -57,6 +58,9 @@ def advance(
         return True
     said = comparison.measure(evaluation)
     if isinstance(said, Wanted):
+        barred = receivers.barred_of(evaluation)
+        if barred is not None:  # the list may have changed since it was opened
+            return _pause(evaluation, barred)
         block = 2 * settings.MAX_CONCURRENT_CALLS
         with (
             Purse(evaluation.project, evaluation, now, block=block) as purse,
@@ -190,6 +194,13 @@ def _so_far(wanted: Wanted, total: int) -> str:
     open_ones = ", ".join(one.metric for one in look.conditions if not one.shown)
     states = [f"shown: {shown}"] if shown else []
     return "; ".join([used, *states, *([f"not yet: {open_ones}"] if open_ones else [])])
+
+
+def _pause(evaluation: Evaluation, why: Reason) -> bool:
+    running = Evaluation.objects.filter(pk=evaluation.pk, state=State.RUNNING)
+    running.update(state=State.PAUSED, reason=why.code, message=why.text)
+    evaluation.refresh_from_db()
+    return True
 
 
 def _stand_still(

@@ -16,7 +16,7 @@ from django.conf import settings
 from django.db.models import Count, Exists, OuterRef, Sum
 
 from agentopt.lib import money, wording
-from evaluation import adaptation, calls, judging, logged, offers, references, replay, seating
+from evaluation import adaptation, calls, judging, logged, offers, receivers, references, replay, seating
 from evaluation.judges import rubric, rules, versions
 from evaluation.judges.base import Case, Reference, Unscored
 from evaluation.models import Charge, Judge, JudgeVersion, Replay, Sample
@@ -72,8 +72,12 @@ def why_not(project: Project, now: datetime) -> str | None:
         return "It is off: set how many calls a day, and a cap per month, under Settings, Schedules."
     if project.privacy == Privacy.HASHED:
         return "Nothing of prompts and answers is kept in the privacy mode hashed."
-    if not _panel(project):
+    panel = _panel(project)
+    if not panel:
         return "There are no judges: choose some under Settings, Judges."
+    barred = receivers.barred(project, [judge_.model for judge_, _ in panel.values() if judge_.model])
+    if barred is not None:
+        return barred.text
     if spent_nanousd(project, now=now) >= project.judging_cap_nanousd:
         return f"The cap per month of {wording.dollars(money.usd(project.judging_cap_nanousd), 2)} is used up."
     return None

@@ -7,10 +7,12 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
+from agentopt.lib.errors import Conflict
 from agentopt.sandbox.server import Sandbox
 from evaluation import anchors, people_pages, services
 from evaluation.models import Anchor, AnchorVerdict, Charge, Evaluation, Judge, JudgeVersion, Seat
 from evaluation.statistics.judge_shift import Shift
+from projects import services as projects
 from projects.models import Notice, Project, User
 from recommendations.drift import monitor
 from tests.evaluation import people, studies
@@ -56,6 +58,10 @@ def test_a_judge_that_is_new_scores_the_whole_set_once_and_is_paid_once(study: E
     _with_judge(study, sandbox, OTHER)
 
     assert len(anchors.lacking(study.project)) == anchors.ANCHORS
+    projects.change_project(study.project, {"allowed_providers": ["elsewhere"]}, by=None)
+    with pytest.raises(Conflict, match="allowed_providers"):
+        _rejudge(study.project, sandbox)
+    projects.change_project(study.project, {"allowed_providers": []}, by=None)
     assert _rejudge(study.project, sandbox) is True
     charged = sum(charge.calls for charge in Charge.objects.filter(kind=Charge.Kind.VERDICTS))
     again = _rejudge(study.project, sandbox)

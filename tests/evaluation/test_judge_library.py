@@ -10,13 +10,14 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 from django.utils import timezone
 
-from agentopt.lib.errors import Invalid, NotFound
+from agentopt.lib.errors import Conflict, Invalid, NotFound
 from agentopt.sandbox.server import Sandbox, running
 from evaluation import bearing, dry_run, library, services, urls
 from evaluation.judges import versions
 from evaluation.library import OwnJudge
 from evaluation.models import Charge, Evaluation, Judge, Verdict
 from ingestion.gateway import open_gateway
+from projects import services as projects
 from projects.models import Project, User
 from tests.evaluation import studies
 
@@ -117,6 +118,15 @@ def test_a_dry_run_asks_five_answers_says_its_cost_and_stores_nothing_else(ready
     assert 0.3 < expected / (found.cost_nanousd or 1) < 3
     assert not ready.judge_versions.exists()
     assert not Verdict.objects.exists()
+
+
+def test_a_dry_run_shows_nothing_to_a_provider_that_may_not_have_prompts(ready: Project) -> None:
+    projects.change_project(ready, {"allowed_providers": ["elsewhere"]}, by=None)
+
+    with pytest.raises(Conflict, match="lets only elsewhere receive them"):
+        dry_run.run(ready, TONE, gateway=open_gateway(ready.connection), now=timezone.now)
+
+    assert not Charge.objects.exists()
 
 
 def test_a_dry_run_shows_what_could_not_be_scored(project: Project, tmp_path: Path) -> None:

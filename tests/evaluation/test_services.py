@@ -15,6 +15,7 @@ from evaluation import run, selectors, services
 from evaluation.models import Candidate, Evaluation, Judge, Look, Replay
 from evaluation.services import EvaluationRequest, Plan
 from ingestion.gateway import Gateway
+from projects import services as projects
 from projects.models import Privacy, Project
 from tests.evaluation import studies
 
@@ -200,6 +201,40 @@ def test_with_every_model_pruned_it_ends_with_no_candidate(project: Project, gat
 
     assert (evaluation.state, evaluation.reason) == (Evaluation.State.DONE, "no_candidate")
     assert evaluation.candidates.exclude(position=0).exclude(state=Candidate.State.PRUNED).count() == 0
+
+
+def test_judges_and_the_called_baseline_are_held_to_the_list_of_providers_too(
+    project: Project, gateway: Gateway
+) -> None:
+    projects.change_project(project, {"allowed_providers": ["rookery"]}, by=None)  # corvus-medium's
+    with pytest.raises(Conflict, match=r"judge-oriole \(aviary\).*allowed_providers"):
+        _open(project, gateway, limit=30)
+    projects.change_project(project, {"allowed_providers": ["rookery", "aviary"]}, by=None)
+    with pytest.raises(Conflict, match=r"aurora-large \(northlight\)"):
+        _open(project, gateway, limit=30, replay_baseline=True)
+
+    refusal = _plan(project, gateway, replay_baseline=True).refusal
+
+    assert refusal is not None
+    assert refusal.to_json()["models"] == ["aurora-large"]
+    assert _plan(project, gateway, limit=30).forecast.providers == ("aviary", "rookery")
+    assert _open(project, gateway, limit=30).state == Evaluation.State.QUEUED
+
+
+def test_a_list_of_providers_that_became_shorter_pauses_what_runs_before_a_call(
+    project: Project, gateway: Gateway
+) -> None:
+    evaluation = _open(project, gateway, candidates=("corvus-medium",), limit=30)
+    projects.change_project(project, {"allowed_providers": ["aviary"]}, by=None)
+
+    studies.run_to_end(evaluation, gateway)
+
+    assert (evaluation.state, evaluation.reason) == (Evaluation.State.PAUSED, "provider_not_allowed")
+    assert "corvus-medium (rookery)" in evaluation.message
+    assert selectors.spend(evaluation).model_calls == 0
+    projects.change_project(project, {"allowed_providers": []}, by=None)
+    services.resume(evaluation, None)
+    assert studies.run_to_end(evaluation, gateway).state == Evaluation.State.DONE
 
 
 def test_an_exact_panel_carries_no_judge_error_and_measures_no_safety(project: Project, gateway: Gateway) -> None:

@@ -102,6 +102,7 @@ def test_the_cap_of_the_project_holds_besides(project: Project, gateway: Gateway
         ({"judging_per_day": None}, "It is off"),
         ({"judging_cap_nanousd": None}, "It is off"),
         ({"privacy": "hashed"}, "hashed"),
+        ({"allowed_providers": ["elsewhere"]}, "judge-oriole (aviary)"),
     ],
 )
 def test_it_is_off_until_a_person_sets_both_and_where_nothing_is_kept(

@@ -59,7 +59,7 @@ class Command(BaseCommand):
             "--allow-same-family", action="store_true", help="a judge may be of the family of a model it judges"
         )
         parser.add_argument(
-            "--baseline-answers", choices=list(Baseline), metavar="HOW",
+            "--baseline-answers", choices=[str(one) for one in Baseline], metavar="HOW",
             help="logged, subset (one prompt of five is called again), beside (every prompt, to compare latency) or "
             "replayed (all figures from calls)",
         )  # fmt: skip
@@ -199,12 +199,14 @@ def _forecast_text(planned: Plan) -> str:
     names = ", ".join(offer.name for offer in planned.kept) or "none"
     counts = f"{len(found.prompts)} of {found.calls} calls can be replayed"
     replays = f"{forecast.replay_calls_expected} expected, {forecast.replay_calls_at_most} at most"
+    providers = ", ".join(forecast.providers) or "nobody"
     judged = f"{forecast.judge_calls_expected} expected, {forecast.judge_calls_at_most} at most"
     lines = [
         f"{len(planned.kept)} candidates for {planned.baseline.name}: {names}.",
         f"{counts}; at most {planned.limit} prompts per candidate.",
-        f"Replays: {replays}. Judge calls: {judged}.",
+        f"Replays: {replays}. Judge calls: {judged}.{_tokens_text(forecast.tokens_expected)}",
         _cost_text(planned),
+        f"Takes about {max(1, round(forecast.minutes_expected))} min. Prompts go to {providers}.",
     ]
     if forecast.detectable_difference is not None:
         lines.append(f"Differences of {forecast.detectable_difference:.3f} in quality can be shown with 80 % power.")
@@ -212,6 +214,10 @@ def _forecast_text(planned: Plan) -> str:
     pruned = [choice for choice in planned.choices if not choice.kept]
     lines += [f"  Left out: {c.offer.name}: {' '.join(reason.text for reason in c.reasons)}" for c in pruned]
     return "\n".join(lines)
+
+
+def _tokens_text(tokens: int | None) -> str:
+    return "" if tokens is None else f" About {tokens:,} tokens."
 
 
 def _cost_text(planned: Plan) -> str:
