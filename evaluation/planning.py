@@ -64,12 +64,17 @@ class Plan:
         """The candidates in the order in which they stand in the evaluation."""
         return [choice.offer for choice in self.choices if choice.kept]
 
+    @property
+    def ranked_by(self) -> str | None:
+        """The model whose order stands; None: expected cost ranks."""
+        return self.ranking.model if isinstance(self.ranking, Ranking) else None
+
     def selection_json(self) -> dict[str, Any]:
         """Evaluation.selection: every model with its reasons, and the traffic they were judged by."""
         return {
             "version": 2,
             "ranking": "model" if isinstance(self.ranking, Ranking) else "expected_cost",
-            "ranked_by": self.ranking.model if isinstance(self.ranking, Ranking) else None,
+            "ranked_by": self.ranked_by,
             "traffic": self.traffic.to_json(),
             "baseline": self.baseline.name,
             "models": [choice.to_json() for choice in self.choices],

@@ -8,7 +8,7 @@ what the calls in flight cost above their estimates, and by those of a process k
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -58,6 +58,13 @@ def caps_of(project: Project, evaluation: Evaluation | None, *, now: datetime) -
         mine = Charge.objects.filter(evaluation=evaluation)
         caps.append(Cap("evaluation", *own, spent=_sum(mine), held=held_here))
     return caps
+
+
+def as_it_ended(evaluation: Evaluation, shortage: Shortage, *, now: datetime) -> Shortage:
+    """A shortage with what was spent once the calls that were in flight had come back."""
+    caps = caps_of(evaluation.project, evaluation, now=now)
+    spent = next(cap.spent for cap in caps if cap.code == shortage.code)
+    return replace(shortage, spent=spent.nanousd if shortage.unit == "dollars" else spent.calls)
 
 
 def lock(project: Project) -> Project:

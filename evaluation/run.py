@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from agentopt.lib.errors import Conflict
-from evaluation import budget, calls, comparison, judging, ledger, receivers, replay
+from evaluation import budget, calls, comparison, judging, ledger, purse, receivers, replay
 from evaluation.budget import Shortage
 from evaluation.calls import End
 from evaluation.models import Candidate, Charge, Evaluation
@@ -63,12 +63,12 @@ def advance(
             return _pause(evaluation, barred)
         block = 2 * settings.MAX_CONCURRENT_CALLS
         with (
-            Purse(evaluation.project, evaluation, now, block=block) as purse,
+            Purse(evaluation.project, evaluation, now, block=block) as own,
             gateway.chat(in_flight=settings.MAX_CONCURRENT_CALLS) as session,
         ):
-            limits = _limits(evaluation, purse, deadline=deadline)
-            end = _Driver(evaluation, session, limits, purse, beat, now).drive(said)
-        return _stand_still(evaluation, end, shortage=purse.shortage, now=now())
+            limits = _limits(evaluation, own, deadline=deadline)
+            end = _Driver(evaluation, session, limits, own, beat, now).drive(said)
+        return _stand_still(evaluation, end, shortage=own.shortage, now=now())
     finish(evaluation, said, now=now())
     return True
 
@@ -214,7 +214,8 @@ def _stand_still(
     if ended.end == End.AT_CAP:
         evaluation.refresh_from_db(fields=["cap_nanousd", "cap_calls"])
         spent = ledger.spent_nanousd(evaluation)
-        stop = budget.stop_of(shortage, spent_nanousd=spent, cap_nanousd=evaluation.cap_nanousd)
+        met = shortage and purse.as_it_ended(evaluation, shortage, now=now)
+        stop = budget.stop_of(met, spent_nanousd=spent, cap_nanousd=evaluation.cap_nanousd)
         running.update(state=State.AT_CAP, reason=stop.code, message=stop.text, ended_at=now, simulated=simulated)
     if ended.end == End.UNREACHABLE:
         running.update(state=State.PAUSED, reason="gateway", message=str(ended.error)[:300], simulated=simulated)

@@ -14,6 +14,10 @@ from projects.models import Project
 
 NEWEST = 200  # calls of a model that are asked for their provider
 SOON_DAYS = 180
+_CAN = {
+    "tools": "tools", "parallel_tools": "several at once", "json_mode": "JSON", "json_schema": "schema",
+    "vision": "images", "streaming": "streaming", "reasoning": "reasoning", "seed": "seed",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,11 @@ class Row:
     able: OfferVersion | None
     is_own: bool
     days_left: int | None  # until it retires; negative: since
+
+    @property
+    def can(self) -> list[str]:
+        """What it is known to be able to do, in words."""
+        return [said for name, said in _CAN.items() if self.able is not None and getattr(self.able, name)]
 
 
 @dataclass(frozen=True)

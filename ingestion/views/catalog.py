@@ -13,6 +13,7 @@ from django.views.decorators.http import require_POST, require_safe
 from agentopt.lib import htmx
 from agentopt.lib.errors import AgentOptError, Invalid
 from ingestion.catalog import documents, editing, listing, offers, public
+from ingestion.catalog.loader import RATES
 from ingestion.forms.catalog import AbilitiesForm, FileForm, ModelForm, OutlookForm, PriceForm
 from ingestion.models import ModelOffer
 from projects import access
@@ -59,9 +60,7 @@ def _prefilled(request: HttpRequest, project: Project) -> dict[str, Any]:
     found = public.look_up(provider, model, _today()) if model else None
     if found is not None and offers.find(project, provider, model) is None:
         newest = found.prices[-1]
-        rates = {
-            name: getattr(newest, f"{name}_usd_per_m") for name in ("input", "output", "cached_input", "cache_write")
-        }
+        rates = {name: getattr(newest, f"{name}_usd_per_m") for name in RATES}
         given |= {**rates, "source": newest.source}
     return given
 

@@ -95,7 +95,9 @@ def test_a_cap_in_calls_stops_a_run_within_the_calls_in_flight(study: Evaluation
     _run(study)
 
     assert (study.state, study.reason) == (Evaluation.State.AT_CAP, "at_call_cap")
-    assert 25 <= sum(sandbox.calls_of.values()) - before <= 25 + 16
+    made = sum(sandbox.calls_of.values()) - before
+    assert 25 <= made <= 25 + 16
+    assert f"{made} of 25 calls are made" in study.message  # those in flight at the stop included
     with pytest.raises(Conflict, match="25 calls"):
         services.resume(study, None)
 

@@ -50,6 +50,8 @@ def test_a_forecast_stores_nothing_and_names_what_was_left_out(ready: Project) -
 
     assert not ready.evaluations.exists()
     assert "Replays:" in told
+    assert "tokens." in told
+    assert " min. Prompts go to " in told
     assert "It is the model in production." in told
 
 
@@ -58,6 +60,12 @@ def test_a_run_that_stops_at_its_cap_exits_with_an_error_that_says_so(ready: Pro
         _evaluate(ready, "--candidates", "corvus-medium", "--max-cost-usd", "0.000001")
 
     assert ready.evaluations.get().state == "at_cap"
+
+
+@pytest.mark.parametrize("cap", ["NaN", "Infinity", "-1", "2000000"])
+def test_a_cap_that_is_no_amount_is_refused_by_name(ready: Project, cap: str) -> None:
+    with pytest.raises(CommandError, match="max_cost_usd: Expected US dollars from 0 to 1000000"):
+        _evaluate(ready, "--forecast-only", "--max-cost-usd", cap)
 
 
 def test_an_unknown_project_is_refused_with_those_there_are(ready: Project) -> None:

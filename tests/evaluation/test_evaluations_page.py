@@ -219,6 +219,9 @@ def test_models_left_out_stand_there_with_their_reasons(
     page = _body(client_of(reader).get(evaluation.get_absolute_url()))
 
     assert "The project bans it." in page
+    assert "in order of expected cost" in page
+    assert "Selection version 2" in page
+    assert f"/api/v1/evaluations/{ready.slug}/{evaluation.number}" in page
     assert "No candidate was left to try" in page
 
 
@@ -283,6 +286,8 @@ def test_the_form_shows_models_prices_reasons_and_what_it_takes(
     assert "Start, at most $" in page
     assert "can be replayed" in page
     assert "through your gateway" in page
+    assert "Tokens" in page
+    assert "in order of expected cost" in page
     assert not ready.evaluations.exists()
 
 

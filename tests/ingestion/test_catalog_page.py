@@ -105,13 +105,16 @@ def test_abilities_and_retirement_are_set_by_hand_and_stay(
     client, url = client_of(owner), address(project, "catalog-model", own.pk)
 
     client.post(
-        url, {"what": "abilities", "context_window": "8000", "tools": "no", "since": "2026-01-01", "source": "x"}
-    )
+        url,
+        {"what": "abilities", "context_window": "8000", "tools": "no", "parallel_tools": "yes", "seed": "yes",
+         "since": "2026-01-01", "source": "x"},
+    )  # fmt: skip
     client.post(url, {"what": "outlook", "family": "house", "retires_on": "2027-01-01", "source": "letter"})
 
     own.refresh_from_db()
     version = own.versions.get()
     assert (version.context_window, version.tools, version.vision) == (8000, False, None)
+    assert "several at once, seed" in client.get(address(project)).content.decode()
     assert (own.family, str(own.retires_on), own.retirement_source) == ("house", "2027-01-01", "letter")
 
 
