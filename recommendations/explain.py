@@ -65,17 +65,29 @@ def _what_changes(evidence: Evidence) -> list[str]:
     out = []
     quality = checks.get("quality")
     if quality:
-        interval = f"{wording.signed(quality['low'])} to {wording.signed(quality['high'])}"
-        out.append(f"Quality of {leader} differs by {wording.signed(quality['estimate'])} ({interval}).")
+        difference = f"{wording.signed(quality['estimate'])} {wording.interval(quality)}"
+        if not evidence["outcome"]["recommended"]:
+            out.append(f"Quality of {leader} differs by {difference}.")
+        elif quality["low"] > 0:
+            out.append(f"It answers better: quality {difference}.")
+        else:
+            out.append(f"It answers as well within your margin: quality {difference}.")
     cost = evidence["estimates"].get("cost")
     if cost is not None and abs(cost["estimate"]) >= NOTICEABLE:
         word = "less" if cost["estimate"] >= 0 else "more"
-        out.append(f"It costs {share(abs(cost['estimate']))} {word}.")
+        out.append(f"It costs {share(abs(cost['estimate']))} {word} {_ends(cost)}.")
     latency = evidence["estimates"].get("latency")
     if latency is not None and abs(latency["estimate"]) >= NOTICEABLE:
         word = "faster" if latency["estimate"] >= 0 else "slower"
-        out.append(f"It is {share(abs(latency['estimate']))} {word} on average.")
+        out.append(f"It is {share(abs(latency['estimate']))} {word} on average {_ends(latency)}.")
     return out
+
+
+def _ends(found: Mapping[str, Any]) -> str:
+    """The interval of a share saved or, where more is spent, of the share added."""
+    sign = 1 if found["estimate"] >= 0 else -1
+    low, high = sorted((sign * found["low"], sign * found["high"]))
+    return f"({share(low)} to {share(high)})"
 
 
 def _what_holds_back(evidence: Evidence) -> list[str]:

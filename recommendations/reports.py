@@ -34,7 +34,7 @@ def markdown(document: Mapping[str, Any]) -> str:
             _candidates(evidence),
         ),
         _table("What would change it", ("Changed", "Then"), _changes(evidence)),
-        _list("What this rests on", _basis(evidence)),
+        _list("What this rests on", _basis(document, evidence)),
         _list("Where it stands", _states(document)),
     ]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -58,7 +58,7 @@ def _head(document: Mapping[str, Any], evidence: Evidence) -> str:
     if "saving_usd" in saving:
         ends = f"{explain.dollars(saving['low_usd'])} to {explain.dollars(saving['high_usd'])}"
         lines.append(
-            f"Saving a month: **{explain.dollars(saving['saving_usd'])}** ({ends}, 95 %) at "
+            f"{sections.verdict(evidence).saving_label}: **{explain.dollars(saving['saving_usd'])}** ({ends}, 95 %) at "
             f"{wording.count(saving['monthly_calls'])} calls a month."
         )
     return "\n\n".join(lines)
@@ -100,7 +100,7 @@ def _changes(evidence: Evidence) -> Iterable[Sequence[str]]:
         yield change.changed, change.then
 
 
-def _basis(evidence: Evidence) -> Iterable[str]:
+def _basis(document: Mapping[str, Any], evidence: Evidence) -> Iterable[str]:
     question, coverage, outcome = evidence["question"], evidence["coverage"], evidence["outcome"]
     since = f"{question['since'][:10]} to " if question["since"] else "all until "
     yield (
@@ -111,6 +111,14 @@ def _basis(evidence: Evidence) -> Iterable[str]:
     yield f"Prompts that decided: {wording.count(outcome['prompts'])} of at most {wording.count(question['limit'])}."
     judges = "; ".join(f"{model} ({rubrics})" for model, rubrics in sections.judge_models(evidence))
     yield f"Judges: {judges or 'none'}."
+    yield f"Prices: {'; '.join(sections.prices(evidence, document['provenance'])) or 'none known'}."
+    spend = evidence["spend"]
+    if spend["answers"]:
+        yield (
+            f"Cost: {wording.dollars(spend['replays_usd'])} for {wording.count(spend['answers'])} answers, "
+            f"{wording.dollars(spend['judges_usd'])} for {wording.count(spend['verdicts'])} verdicts."
+        )
+    yield f"Versions: {sections.versions(evidence, document['provenance'])}."
     yield from sections.left_out(evidence)
 
 

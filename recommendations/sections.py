@@ -246,6 +246,31 @@ def left_out(evidence: Evidence) -> list[str]:
     return [LEFT_OUT.get(code, code.replace("_", " ")) for code in evidence["left_out"]]
 
 
+def prices(evidence: Evidence, provenance: Mapping[str, Any]) -> list[str]:
+    """Of the model in production and the one recommended or nearest: dollars a million tokens, and since when."""
+    wanted = (evidence["question"]["baseline"], evidence["outcome"]["leader"])
+    return [
+        f"{one['model']} {_per_million(one['input_nanousd_per_million'])} in, "
+        f"{_per_million(one['output_nanousd_per_million'])} out a million tokens since {one['valid_from']}"
+        for one in provenance.get("prices", ())
+        if one["model"] in wanted
+    ]
+
+
+def _per_million(nanousd: int | None) -> str:
+    return wording.dollars(wording.nano(nanousd))
+
+
+def versions(evidence: Evidence, provenance: Mapping[str, Any]) -> str:
+    """What computed it, for which goal, with which wording of the rubrics."""
+    rubrics = sorted({(seat["rubric"], seat["version"][:8]) for seat in evidence["judges"]["panel"]})
+    said = [f"agentopt {provenance.get('agentopt', 'of an earlier release')}"]
+    said += [f"{name} {provenance[name]}" for name in ("numpy", "scipy") if name in provenance]
+    if "goal_version" in evidence["question"]:
+        said.append(f"goal {evidence['question']['goal_version']}")
+    return "; ".join([", ".join(said), *([", ".join(f"{name} {text}" for name, text in rubrics)] if rubrics else [])])
+
+
 def judge_models(evidence: Evidence) -> list[tuple[str, str]]:
     """Each judge model with its rubrics."""
     rubrics: dict[str, list[str]] = {}

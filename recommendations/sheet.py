@@ -27,6 +27,8 @@ def context(recommendation: Recommendation, *, now: datetime) -> dict[str, Any]:
         "charts": [chart for chart in figures if chart],
         "candidates": sections.candidates(evidence),
         "judges": sections.judge_models(evidence),
+        "prices": sections.prices(evidence, recommendation.provenance),
+        "versions": sections.versions(evidence, recommendation.provenance),
         "left_out": sections.left_out(evidence),
         "use_cases": by_use_case.lines(evidence),
         "told_apart": bool(evidence.get("use_cases")),

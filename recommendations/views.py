@@ -36,6 +36,7 @@ from recommendations import overview as overviews
 from recommendations.forms import AcknowledgeForm, DismissForm, PostponeForm
 from recommendations.models import Recommendation
 
+MOST_ALERTS = 5  # that its page names
 DECISIONS = ("acknowledge", "postpone", "dismiss")
 
 
@@ -143,6 +144,7 @@ def _detail(
             evidence, judge_sd=recommendation.evaluation.policy.get("judge_sd"), unlabeled_sd=JUDGE_SD
         ),
         "doubts": expiry.doubts(recommendation),
+        "alerts": project.alerts.filter(found_at__gte=recommendation.created_at).order_by("-pk")[:MOST_ALERTS],
         "may_summarize": bool(settings.SUMMARY_MODEL),
         "rows": True,  # every number leads to its rows
         **_followed(recommendation),

@@ -9,6 +9,7 @@ from django.test import Client
 from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
+from agentopt.lib.immutable import door
 from ingestion.models import LogBody
 from projects.models import AuditEntry, Project, User
 from recommendations import reports, selectors, services, sharing
@@ -54,6 +55,36 @@ def test_names_from_logs_are_text_and_no_marks_in_markdown(project: Project) -> 
     assert "[x](http" not in text
     assert "<script>" not in text
     assert "\\| \\[x\\]\\(http://e.example\\) \\# \\<script\\>" in text
+
+
+def test_prices_and_versions_stand_on_the_page_and_in_exports(
+    project: Project, member: User, client_of: Browser
+) -> None:
+    evidence = documents.recommended()
+    evidence["question"]["goal_version"] = 2
+    price = {"valid_from": "2026-06-01", "input_nanousd_per_million": 850_000_000,
+             "output_nanousd_per_million": 3_400_000_000, "source": "catalog"}  # fmt: skip
+    provenance = {"agentopt": "0.1.0", "numpy": "2.4", "prices": [price | {"model": "corvus-medium"}]}
+    made = documents.store(project, evidence)
+    with door():
+        Recommendation.objects.filter(pk=made.pk).update(provenance=provenance)
+    made.refresh_from_db()
+
+    paper = client_of(member).get(f"{made.get_absolute_url()}print/").content.decode()
+    page = client_of(member).get(made.get_absolute_url()).content.decode()
+    text = reports.markdown(selectors.document(made))
+
+    for said in ("corvus-medium $0.8500 in, $3.40 out a million tokens since 2026-06-01",
+                 "agentopt 0.1.0, numpy 2.4, goal 2; quality abc"):  # fmt: skip
+        assert said in page
+        assert said in paper
+        assert said in text
+
+
+def test_a_document_says_why_nothing_is_recommended_and_what_is_at_stake(project: Project, member: User) -> None:
+    text = reports.markdown(selectors.document(documents.store(project, documents.not_shown())))
+
+    assert "At stake a month: **$1,168**" in text
 
 
 @pytest.mark.parametrize("name", ["export.md", "export.json", "print/"])

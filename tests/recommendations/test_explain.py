@@ -16,8 +16,8 @@ def test_a_switch_tells_quality_cost_and_what_its_confidence_means() -> None:
     found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
 
     assert explain.lead(found) == [
-        "Quality of corvus-medium differs by −0.001 (−0.042 to +0.035).",
-        "It costs 66\u202f% less.",
+        "It answers as well within your margin: quality −0.001 (−0.042 to +0.035).",
+        "It costs 66\u202f% less (64\u202f% to 68\u202f%).",
         "Of recommendations issued at 86\u202f%, at least as many are right; 70\u202f% is needed.",
     ]
 

@@ -81,4 +81,4 @@ def test_without_any_follow_up_the_page_says_how_one_starts(project: Project, re
     text = client_of(reader).get(f"/p/{project.slug}/recommendations/track-record/").content.decode()
 
     assert "No follow-up yet" in text
-    assert "0 of 0 acknowledged recommendations have a verdict" in text
+    assert "No recommendation was acknowledged yet" in text
