@@ -254,12 +254,13 @@ def forecast(
     past = experience or Experience()
     called = baseline if repeating.calls_baseline else None
     costs = _Costs.of(profile, candidates, baseline=called, panel=panel, past=past, repeating=repeating)
-    expected, most, low = (costs.total(calls) for calls in runs)
+    unlearned, most, low = (costs.total(calls) for calls in runs)
     replays = [_asked(calls, repeating) for calls in runs]
     verdicts = [sum(questions(j) * judged_by(j, calls, repeating, candidates=k) for j in panel) for calls in runs]
     seconds = _seconds(candidates, replays[0], verdicts[0], past=past, usual=seconds_per_call or SECONDS_PER_CALL)
-    span = None
-    if expected is not None and low is not None and most is not None:
+    span = expected = None
+    if unlearned is not None and low is not None and most is not None:
+        expected = min(max(round(unlearned * learning.correction(past.ratios)), low), most)
         span = learning.interval(expected, past.ratios, least=low, most=most)
     asked = (*candidates, *_one(called), *(judge.offer for judge in panel if judge.offer))
     return Forecast(
@@ -271,6 +272,7 @@ def forecast(
         prompts_at_most=runs[1].prompts,
         tokens_expected=_tokens(profile, panel, runs[0], replays=replays[0], candidates=k, repeating=repeating),
         cost_expected_nanousd=expected,
+        cost_unlearned_nanousd=unlearned,
         cost_low_nanousd=low,
         cost_high_nanousd=most,
         cost_p10_nanousd=span.low if span else None,
@@ -364,12 +366,17 @@ def _seconds(
 def _interval_note(past: Experience) -> Reason:
     runs = len(past.ratios)
     learned = f"{runs} earlier run{'' if runs == 1 else 's'} of this project" if runs else "no earlier run yet"
+    factor = learning.correction(past.ratios)
+    moved = f" What they cost moves the expected cost by {factor - 1:+.0%}." if runs else ""
     return Reason(
         "interval_source",
         f"Interval: holds the cost in {learning.COVERAGE:.0%} of runs, from how far forecasts are usually off and "
-        f"{learned}.",
-        {"coverage": learning.COVERAGE, "runs": runs, "spread": round(learning.spread(past.ratios), 4)},
-    )
+        f"{learned}.{moved}",
+        {
+            "coverage": learning.COVERAGE, "runs": runs, "spread": round(learning.spread(past.ratios), 4),
+            "correction": round(factor, 4),
+        },
+    )  # fmt: skip
 
 
 def _one(offer: Offer | None) -> list[Offer]:

@@ -1,5 +1,7 @@
 """What earlier runs of a project showed, read from their rows."""
 
+from typing import Any
+
 from django.db.models import Avg, Count, F, Sum
 
 from evaluation.learning import Experience, Seen
@@ -43,10 +45,18 @@ def _p95_s(latencies_us: list[int]) -> float | None:
 
 
 def _ratios(project: Project) -> list[float]:
-    """Actual over expected cost of the last runs that came to their end; answers out of the cache count as if paid."""
+    """Actual over expected cost of the last runs that came to their end; answers out of the cache count as if paid.
+
+    Expected as it was before runs had moved it, or each run would unlearn what the one before had taught.
+    """
     done = project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number")[:RUNS]
-    found = [(row.forecast.get("cost_expected_nanousd"), _worth(row)) for row in done]
+    found = [(_unlearned(row.forecast), _worth(row)) for row in done]
     return [actual / expected for expected, actual in found if expected and actual]
+
+
+def _unlearned(forecast: dict[str, Any]) -> int | None:
+    """Of rows from before there was a correction: the expected cost."""
+    return forecast.get("cost_unlearned_nanousd", forecast.get("cost_expected_nanousd"))
 
 
 def _worth(evaluation: Evaluation) -> int:

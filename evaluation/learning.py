@@ -48,19 +48,33 @@ def shrunk(seen: float | None, answers: int, *, usual: float | None) -> float | 
     return (answers * seen + ANSWERS_OF_DOUBT * usual) / (answers + ANSWERS_OF_DOUBT)
 
 
+def correction(ratios: Sequence[float]) -> float:
+    """Factor by which runs of this project are off on average, of earlier ones and RUNS_OF_DOUBT that are not."""
+    logs = _logs(ratios)
+    return math.exp(sum(logs) / (RUNS_OF_DOUBT + len(logs)))
+
+
 def spread(ratios: Sequence[float]) -> float:
-    """Standard deviation of log(actual / expected), of earlier runs and RUNS_OF_DOUBT usual ones."""
-    logs = [math.log(ratio) for ratio in ratios if ratio > 0]
-    total = RUNS_OF_DOUBT * USUAL_SPREAD**2 + sum(log**2 for log in logs)
+    """Standard deviation of log(actual / expected) round the correction, earlier and usual runs together."""
+    logs, center = _logs(ratios), math.log(correction(ratios))
+    total = RUNS_OF_DOUBT * (USUAL_SPREAD**2 + center**2) + sum((log - center) ** 2 for log in logs)
     return math.sqrt(total / (RUNS_OF_DOUBT + len(logs)))
+
+
+def _logs(ratios: Sequence[float]) -> list[float]:
+    return [math.log(ratio) for ratio in ratios if ratio > 0]
 
 
 def interval(expected: int, ratios: Sequence[float], *, least: int, most: int) -> Interval:
     """Return where the cost will be with the chance of COVERAGE: expected · exp(± z · spread), within what can happen.
 
+    The spread is widened by the variance of the correction itself, a mean of n of RUNS_OF_DOUBT + n runs.
+
     Args:
+        expected: with the correction.
         least, most: cost of a run in which everybody is dropped at the first look, and of one in which nobody is.
     """
     z = NormalDist().inv_cdf((1 + COVERAGE) / 2)
-    factor = math.exp(z * spread(ratios))
+    n = len(_logs(ratios))
+    factor = math.exp(z * spread(ratios) * math.sqrt(1 + n / (RUNS_OF_DOUBT + n) ** 2))
     return Interval(max(least, round(expected / factor)), min(most, round(expected * factor)))

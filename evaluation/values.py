@@ -222,6 +222,7 @@ class Forecast:
     prompts_at_most: int
     tokens_expected: int | None
     cost_expected_nanousd: int | None
+    cost_unlearned_nanousd: int | None  # before what earlier runs cost moved it: what the next ones learn from
     cost_low_nanousd: int | None
     cost_high_nanousd: int | None
     cost_p10_nanousd: int | None  # the 80 % interval
