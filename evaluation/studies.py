@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from fractions import Fraction
 
-from agentopt.lib import money
+from agentopt.lib import money, wording
 from agentopt.lib.errors import AgentOptError, Conflict
 from evaluation import planning, selectors, services
 from evaluation.models import Evaluation
@@ -13,6 +13,8 @@ from evaluation.selectors import Row
 from evaluation.values import EvaluationRequest
 from ingestion.gateway import Gateway
 from projects.models import Job, Project, User
+
+MOST_NAMED = 3  # use cases that are still open
 
 
 @dataclass(frozen=True)
@@ -86,10 +88,15 @@ def sentence(found: list[Part]) -> str:
     """The mixed outcome in one sentence: X for refunds, stay for the rest."""
     if not found:
         return ""
-    moved = [f"{part.row.recommended} for {part.use_case}" for part in found if part.row.recommended]
+    moves: dict[str, list[str]] = {}
+    for part in found:
+        if part.row.recommended:
+            moves.setdefault(part.row.recommended, []).append(part.use_case)
+    moved = [f"{model} for {wording.listed(names)}" for model, names in moves.items()]
     waits = [part.use_case for part in found if part.row.state != Evaluation.State.DONE]
+    waiting = f"{len(waits)} use cases" if len(waits) > MOST_NAMED else wording.listed(waits)
     baseline = found[0].row.baseline
-    said = [*moved, *([f"open for {', '.join(waits)}"] if waits else []), f"{baseline} for the rest"]
+    said = [*moved, *([f"open for {waiting}"] if waits else []), f"{baseline} for the rest"]
     if not moved and not waits:
         return f"Stay with {baseline} everywhere"
     text = "; ".join(said)

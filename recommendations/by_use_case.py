@@ -144,9 +144,5 @@ def mixed(evidence: Evidence) -> str:
     known = len(evidence.get("use_cases") or ())
     if not outcome["recommended"] or not names or len(names) == known:
         return ""
-    stay = f"stay with {evidence['question']['baseline']} for {_and(names)}"
+    stay = f"stay with {evidence['question']['baseline']} for {wording.listed(names)}"
     return f"Mixed: {outcome['recommended']} for the rest, {stay}, where quality is worse than your margin allows."
-
-
-def _and(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"

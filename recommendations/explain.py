@@ -26,9 +26,9 @@ def headline(evidence: Evidence) -> str:
     """The outcome in one sentence."""
     outcome, question = evidence["outcome"], evidence["question"]
     agent, baseline = question["agent"], question["baseline"]
-    use_case = question.get("use_case")
+    use_case = wording.listed([question["use_case"]]) if question.get("use_case") else ""
     if outcome["recommended"]:
-        where = f"{agent}, {use_case}" if use_case else agent
+        where = f"{use_case} of {agent}" if use_case else agent
         return f"Move {where} from {baseline} to {outcome['recommended']}"
     endings = {
         "no_candidate": "no other model can serve these calls",

@@ -1,6 +1,6 @@
 """Numbers as people read them: money, shares, scores, intervals, counts, durations. Not known is an en dash. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -167,3 +167,10 @@ def duration(value: object) -> str:
 _FORMS: dict[str, Any] = {
     "signed": signed, "score": score, "points": points, "percent": percent, "dollars": dollars, "amount": amount,
 }  # fmt: skip
+
+
+# ------------------------------------------------------------------------------------------------ names
+def listed(names: Sequence[str]) -> str:
+    """Names as a sentence has them: a, b and c; a name with a comma of its own is quoted."""
+    said = [f"“{name}”" if "," in name else name for name in names]
+    return " and ".join([", ".join(said[:-1]), said[-1]]) if len(said) > 1 else "".join(said)

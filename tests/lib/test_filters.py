@@ -130,3 +130,11 @@ def test_a_query_keeps_the_other_filters() -> None:
     template = Template("{% query after='' status='failed' as url %}{{ url|safe }}")
 
     assert template.render(Context({"request": request})) == "?model=a+b&status=failed"
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [([], ""), (["a"], "a"), (["a", "b"], "a and b"), (["a", "b, c", "d"], "a, “b, c” and d")],
+)
+def test_names_are_listed_and_quoted_where_they_hold_a_comma(names: list[str], said: str) -> None:
+    assert wording.listed(names) == said

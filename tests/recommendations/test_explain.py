@@ -12,6 +12,17 @@ def test_a_switch_is_said_in_one_sentence() -> None:
     assert explain.headline(found) == "Move Support agent from aurora-large to corvus-medium"
 
 
+def test_a_use_case_that_is_decided_by_itself_is_named_and_quoted_where_it_holds_a_comma() -> None:
+    found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
+    found["question"]["use_case"] = "order, arrive"
+
+    assert explain.headline(found) == "Move “order, arrive” of Support agent from aurora-large to corvus-medium"
+
+    found["outcome"] |= {"recommended": None, "code": "no_candidate_likely"}
+    found["question"]["use_case"] = "Refunds"
+    assert explain.headline(found).startswith("Keep aurora-large for Refunds for now: ")
+
+
 def test_a_switch_tells_quality_cost_and_what_its_confidence_means() -> None:
     found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
 
