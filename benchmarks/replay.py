@@ -123,7 +123,7 @@ def _one_round(url: str, *, in_flight: int, start_mb: float, rows: int | None = 
     backend = _backend()
     cpu, database, began = time.process_time(), _cpu_of(backend), time.perf_counter()
     with (
-        Purse(evaluation.project, evaluation, timezone.now, block=2 * in_flight) as limits.purse,
+        Purse(evaluation.project, evaluation, timezone.now, block=4 * in_flight) as limits.purse,
         ChatSession(Endpoint(url, url, "x-portkey-api-key", "benchmark"), in_flight=in_flight) as session,
     ):
         ended = replay.run_waiting(

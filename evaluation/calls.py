@@ -6,7 +6,7 @@ mean that nothing can be asked now, and an evaluation must not fill with rows th
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,12 +19,17 @@ from evaluation.purse import Purse, Settled
 from ingestion.gateway import ChatReply, ChatRequest, ChatSession
 from ingestion.gateway.errors import AddressRefused, AuthRefused, GatewayDown, RateLimited
 
+P = TypeVar("P")
 T = TypeVar("T")
 
 MOST_ASIDE = 500  # calls taken that wait for their provider
 STORE_EVERY_S = 0.25
 MOST_STORED_AT_ONCE = 200
 IDLE_S = 1.0
+# After so long without a reply there is time for the database: replies come in bursts, and each one frees room that
+# stands empty until the next call is sent.
+LULL_S = 0.005
+_SMALLEST_CHUNK, _LARGEST_CHUNK = 50, 200
 # So many of our own errors in a row and nothing more is sent; the gateway retried each of them already.
 HOPELESS_AFTER = 8
 
@@ -118,6 +123,9 @@ class _Loop(Generic[T]):
     limits: Limits
     settled: list[Settled] = field(default_factory=list)  # since the last batch was stored
     done: "SimpleQueue[tuple[Ask[T], Future[ChatReply]]]" = field(default_factory=SimpleQueue)
+    prepared: deque[Ask[T]] = field(default_factory=deque)  # to be sent as soon as there is room
+    starved: bool = False  # there is room, and nothing prepared
+    exhausted: bool = False  # all asks are taken
     ready: list[Finished[T]] = field(default_factory=list)
     held: list[Finished[T]] = field(default_factory=list)
     open: "set[Future[ChatReply]]" = field(default_factory=set)
@@ -130,17 +138,20 @@ class _Loop(Generic[T]):
     streak: int = 0
     end: End | None = None
     raised: Exception | None = None
-    stored_at: float = field(default_factory=time.monotonic)
+    batch_began: float = 0.0  # when the first of the calls settled came back
     beat_at: float = field(default_factory=time.monotonic)
 
-    def run(self, asks: Iterator[Ask[T]]) -> Ended[T]:
+    def run(self, asks: Iterator[Ask[T] | None]) -> Ended[T]:
+        is_quiet = True
         while True:
             if self.end is None:
-                self._feed(asks)
-            if not self.in_flight:
+                self._feed()
+            if is_quiet or self._presses():
+                self._catch_up(asks)
+            if not self.in_flight and (self.end is not None or self._is_through()):
                 break
             ending = self.end is not None
-            self._collect()
+            is_quiet = not self._collect()
             self._tick()
             if ending:  # only what a busy provider has kept waiting is left unsent by now
                 for future in list(self.open):
@@ -151,13 +162,47 @@ class _Loop(Generic[T]):
         error = self.held[-1].error if self.held else None
         return Ended(self.end or End.DONE, tuple(self.held), error)
 
-    def _feed(self, asks: Iterator[Ask[T]]) -> None:
+    def _is_through(self) -> bool:
+        return self.exhausted and not self.prepared and not self.n_aside
+
+    # ------------------------------------------------------------------------------------------ what takes long
+    def _presses(self) -> bool:
+        """Tell whether what takes long cannot wait for a lull."""
+        return (self.starved and self.end is None) or self._is_due(2 * STORE_EVERY_S)
+
+    def _is_due(self, after_s: float = STORE_EVERY_S) -> bool:
+        """Tell whether a batch should be stored."""
+        is_old = bool(self.settled) and time.monotonic() - self.batch_began >= after_s
+        return is_old or len(self.ready) >= MOST_STORED_AT_ONCE
+
+    def _wants_more(self) -> bool:
+        return self.end is None and not self.exhausted and len(self.prepared) < self.limits.concurrency
+
+    def _catch_up(self, asks: Iterator[Ask[T] | None]) -> None:
+        """Store what is due or prepare the next calls, one of them; where there is room already, rather the calls."""
+        if self._is_due(STORE_EVERY_S * (2 if self.starved else 1)):
+            self._flush()
+            return
+        self.starved = False
+        while self._wants_more():
+            try:
+                ask = next(asks)
+            except StopIteration:
+                self.exhausted = True
+                return
+            if ask is None:
+                return
+            self.prepared.append(ask)
+
+    # ------------------------------------------------------------------------------------------ sending
+    def _feed(self) -> None:
         while True:
             # a first round always goes out, or slices that come late would never get anywhere
-            if self.sent >= self.limits.concurrency and time.monotonic() >= self.limits.deadline:
+            began = max(self.sent, self.limits.stored) >= self.limits.concurrency
+            if began and time.monotonic() >= self.limits.deadline:
                 self.end = End.DEADLINE
                 return
-            ask = self._next(asks)
+            ask = self._next()
             if ask is None:
                 return
             if not self._allows(ask):
@@ -165,8 +210,8 @@ class _Loop(Generic[T]):
                 return
             self._submit(ask)
 
-    def _next(self, asks: Iterator[Ask[T]]) -> Ask[T] | None:
-        """The next call there is room for; None: there is none now.
+    def _next(self) -> Ask[T] | None:
+        """The next call there is room for; None: there is no room now, or nothing prepared.
 
         Calls to a provider that limits the rate take no room from the others: of those no more than a full load waits
         in the session, and further ones that come along are set aside.
@@ -177,9 +222,10 @@ class _Loop(Generic[T]):
                 self.n_aside -= 1
                 return waiting.popleft()
         while self.n_aside < MOST_ASIDE and self._freely(limited) < most:
-            ask = next(asks, None)
-            if ask is None:
+            if not self.prepared:
+                self.starved = not self.exhausted
                 return None
+            ask = self.prepared.popleft()
             provider = ask.request.provider
             if self.by_provider[provider] < most and not self.aside.get(provider):
                 return ask
@@ -208,23 +254,32 @@ class _Loop(Generic[T]):
         self.open.add(future)
         future.add_done_callback(lambda settled: self.done.put((ask, settled)))
 
-    def _collect(self) -> None:
-        """Wait for the next reply, but no longer than until the next batch is due."""
-        wait = self.stored_at + STORE_EVERY_S - time.monotonic() if self.ready else IDLE_S
+    def _collect(self) -> bool:
+        """Take the replies that are there, or wait for one as long as nothing else is to be done; False: none came."""
+        came = False
         try:
-            self._take(*self.done.get(timeout=max(0.0, wait)))
+            self._take(*self.done.get(timeout=self._wait_s()))
+            came = True
             while len(self.ready) < MOST_STORED_AT_ONCE:
                 self._take(*self.done.get_nowait())
         except Empty:
             pass
-        if len(self.ready) >= MOST_STORED_AT_ONCE or time.monotonic() - self.stored_at >= STORE_EVERY_S:
-            self._flush()
+        return came
+
+    def _wait_s(self) -> float:
+        if not self.in_flight or self.starved:
+            return 0.0
+        if self._is_due() or self._wants_more():
+            return LULL_S
+        return max(0.0, self.batch_began + STORE_EVERY_S - time.monotonic()) if self.settled else IDLE_S
 
     def _take(self, ask: Ask[T], settled: "Future[ChatReply]") -> None:
         self.in_flight -= 1
         self.in_flight_nanousd -= ask.estimate_nanousd or 0
         self.by_provider[ask.request.provider] -= 1
         self.open.discard(settled)
+        if not self.settled:
+            self.batch_began = time.monotonic()
         try:
             finished = Finished(ask.about, settled.result(), None)
         except CancelledError:  # withdrawn: never sent, and still waiting
@@ -251,7 +306,6 @@ class _Loop(Generic[T]):
     def _flush(self) -> None:
         batch, self.ready = self.ready, []
         settled, self.settled = self.settled, []
-        self.stored_at = time.monotonic()
         if settled and self.limits.purse is not None:
             self.limits.purse.settle(settled, (lambda: self.store(batch)) if batch else None)
         elif batch:
@@ -271,7 +325,7 @@ class _Loop(Generic[T]):
 
 def send(
     session: ChatSession,
-    asks: Iterable[Ask[T]],
+    asks: Iterable[Ask[T] | None],
     *,
     store: Callable[[list[Finished[T]]], None],
     cost: Callable[[Finished[T]], int | None],
@@ -281,8 +335,9 @@ def send(
 
     Args:
         session: sends requests from a thread of its own.
-        asks: taken one at a time, when there is room for it. One round is sent even past the deadline.
-        store: gets finished calls in batches, at most every 250 ms and at most 200 at once, in this thread; it writes
+        asks: taken ahead of the room for them, a round at most, in a lull where there is one. None in between: what
+            follows takes time, so look first at what else is to be done. One round is sent even past the deadline.
+        store: gets finished calls in batches, every 250 to 500 ms and at most 200 at once, in this thread; it writes
             them in one transaction.
         cost: what a finished call costs, in nano-dollars; counted as it comes, so that the cap does not wait for a
             batch. Not known (None) counts nothing.
@@ -291,6 +346,17 @@ def send(
     When it stops early the calls in flight are waited for and stored: they are paid.
     """
     return _Loop(session, store, cost, limits).run(iter(asks))
+
+
+def in_chunks(
+    places: Sequence[P], make: Callable[[Sequence[P]], list[Ask[T]]], limits: Limits
+) -> Iterator[Ask[T] | None]:
+    """Asks for `send`, made a chunk at a time: larger ones cost less, and keep more from others who share the work."""
+    start, size = 0, min(limits.concurrency, _LARGEST_CHUNK)  # of the first, which is waited for
+    while start < len(places):
+        yield from make(places[start : start + size])
+        yield None
+        start, size = start + size, min(max(2 * limits.concurrency, _SMALLEST_CHUNK), _LARGEST_CHUNK)
 
 
 def wait(limits: Limits) -> End | None:

@@ -32,7 +32,6 @@ from projects.models import Project
 MOST_CALLS = 2
 # A judge that could not be reached is tried again whenever the run goes on, up to so many requests.
 MOST_CALLS_UNAVAILABLE = 12
-_CHUNK = 50
 _CHARACTERS_PER_TOKEN = 4  # rough, only to keep the cap
 _REPLY_TOKENS = 200
 
@@ -178,9 +177,8 @@ class _Run:
     pending: dict[str, list[Place]] = field(default_factory=dict)
     elsewhere: int = 0  # places whose question another process is asking
 
-    def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question]]:
-        for start in range(0, len(places), _CHUNK):
-            yield from self._chunk(places[start : start + _CHUNK])
+    def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question] | None]:
+        return calls.in_chunks(places, self._chunk, self.limits)
 
     def _chunk(self, places: Sequence[Place]) -> list[calls.Ask[_Question]]:
         """Sort a chunk into what a rule says, what was judged before, what is being asked, and what is new."""
@@ -190,11 +188,10 @@ class _Run:
         self._write([self._ruled(place, said) for place, said in ruled.items() if said is not None])
         cases = {place: _case(place, rows) for place, said in ruled.items() if said is None}
         keyed = [(place, self._key(place, judged)) for place, judged in cases.items()]
+        # claimed first: a verdict is stored before its claim is freed, so the look that follows misses none
+        ours = self.claims.take({key for _, key in keyed if key not in self.pending})
         known = self._judged_before([key for _, key in keyed])
-        ours = self.claims.take({key for _, key in keyed if key not in known and key not in self.pending})
-        late = self._judged_before(ours)  # stored between the look and the claim
-        self.claims.free(late)
-        known |= late
+        self.claims.free(known)
         self._write([self._copy(place, known[key]) for place, key in keyed if key in known])
         new = []
         for place, key in keyed:

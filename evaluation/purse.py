@@ -163,13 +163,9 @@ class Purse:
 
     def _write(self, held: Amount, now: datetime) -> None:
         until = now + timedelta(seconds=settings.CALL_TIMEOUT_S) + _GRACE
-        Hold.objects.update_or_create(
-            holder=self._holder,
-            defaults={
-                "project": self.project, "evaluation": self.evaluation,
-                "nanousd": held.nanousd, "calls": held.calls, "until": until,
-            },
-        )  # fmt: skip
+        said = {"nanousd": held.nanousd, "calls": held.calls, "until": until}
+        if not Hold.objects.filter(holder=self._holder).update(**said):
+            Hold.objects.create(holder=self._holder, project=self.project, evaluation=self.evaluation, **said)
 
 
 def spent_this_month(project: Project, *, now: datetime) -> Amount:

@@ -33,7 +33,6 @@ from projects.models import Project
 # What does not change an answer: how it travels, who asks, and what the provider keeps of it.
 _NO_MATTER = ("stream", "stream_options", "user", "safety_identifier", "prompt_cache_key", "metadata", "store",
               "service_tier")  # fmt: skip
-_CHUNK = 50
 _CHARACTERS_PER_TOKEN = 4  # rough, only to keep the cap
 # Paid, and the model's own doing: asking again would buy the same. Other failures may pass, so they are asked again.
 LASTING_FAILURES = ("empty", "cut_off")
@@ -170,9 +169,8 @@ class _Run:
     def prices(self) -> Mapping[str, Price]:
         return _prices(self.offers.values())
 
-    def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question]]:
-        for start in range(0, len(places), _CHUNK):
-            yield from self._chunk(places[start : start + _CHUNK])
+    def asks(self, places: Sequence[Place]) -> Iterator[calls.Ask[_Question] | None]:
+        return calls.in_chunks(places, self._chunk, self.limits)
 
     def _chunk(self, places: Sequence[Place]) -> list[calls.Ask[_Question]]:
         """Sort a chunk into what cannot be asked, what was answered before, what is being asked, and what is new."""
@@ -186,11 +184,10 @@ class _Run:
         lost = [place for place in places if bodies[place.sample_id] is None]
         asked = [(place, self._adapted(place, body)) for place in places if (body := bodies[place.sample_id])]
         keyed = [(place, adapted, self._key(place, adapted.body)) for place, adapted in asked]
+        # claimed first: an answer is stored before its claim is freed, so the look that follows misses none
+        ours = self.claims.take({key for _, _, key in keyed if key not in self.pending})
         known = self._answered_before([key for _, _, key in keyed])
-        ours = self.claims.take({key for _, _, key in keyed if key not in known and key not in self.pending})
-        late = self._answered_before(ours)  # stored between the look and the claim
-        self.claims.free(late)
-        known |= late
+        self.claims.free(known)
         found = [self._copy(place, known[key]) for place, _, key in keyed if key in known]
         self._insert([*found, *(self._row(p, status=Replay.Status.MISSING, reason=NO_BODY) for p in lost)])
         new = []

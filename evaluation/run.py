@@ -61,7 +61,7 @@ def advance(
         barred = receivers.barred_of(evaluation)
         if barred is not None:  # the list may have changed since it was opened
             return _pause(evaluation, barred)
-        block = 2 * settings.MAX_CONCURRENT_CALLS
+        block = 4 * settings.MAX_CONCURRENT_CALLS
         with (
             Purse(evaluation.project, evaluation, now, block=block) as own,
             gateway.chat(in_flight=settings.MAX_CONCURRENT_CALLS) as session,

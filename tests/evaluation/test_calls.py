@@ -1,5 +1,6 @@
 """The loop that sends requests: it stops when it must, and stores whatever was paid."""
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -28,7 +29,7 @@ def limits(**given: Any) -> Limits:
 
 
 def send(
-    url: str, asks: Iterator[Ask[int]], limit: Limits, *, key: str = studies.KEY, price: int = 0
+    url: str, asks: Iterator[Ask[int] | None], limit: Limits, *, key: str = studies.KEY, price: int = 0
 ) -> tuple[Ended[int], list[Finished[int]]]:
     stored: list[Finished[int]] = []
     with open_gateway(Connection(base_url=url, api_key=key)).chat(in_flight=limit.concurrency) as session:
@@ -74,6 +75,42 @@ def test_at_the_deadline_nothing_more_is_sent_and_what_is_in_flight_is_stored(sa
     assert ended.end == End.DEADLINE
     assert 4 <= len(stored) < 20
     assert sandbox.chat_calls - sent == len(stored)
+
+
+def test_the_next_round_is_prepared_while_one_is_in_flight() -> None:
+    """The upstream answers nothing until the whole second round has been prepared."""
+    prepared = threading.Event()
+
+    def asks() -> Iterator[Ask[int]]:
+        for i in range(8):
+            if i == 7:
+                prepared.set()
+            yield ask(i)
+
+    stored: list[Finished[int]] = []
+    with (
+        serving(lambda handler: handler.send(completion(), status=200 if prepared.wait(10) else 404)) as fake,
+        ChatSession(fake.endpoint(), in_flight=4) as session,
+    ):
+        calls.send(session, asks(), store=stored.extend, cost=lambda _: 0, limits=limits())
+
+    assert [one.error for one in stored] == [None] * 8
+
+
+def test_a_stop_is_heard_between_chunks_in_which_there_was_nothing_to_ask(sandbox: Sandbox) -> None:
+    turns = 0
+
+    def all_answered_before() -> Iterator[Ask[int] | None]:
+        nonlocal turns
+        while True:
+            turns += 1
+            time.sleep(0.05)
+            yield None
+
+    ended, stored = send(sandbox.url, all_answered_before(), limits(beat=lambda: False))
+
+    assert (ended.end, stored) == (End.STOPPED, [])
+    assert turns < 50
 
 
 def test_a_stop_and_an_error_of_the_beat_keep_what_was_paid(sandbox: Sandbox) -> None:
