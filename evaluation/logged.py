@@ -46,6 +46,8 @@ def answered(sample: Sample, baseline: Candidate | None, record: LogRecord, resp
         input_tokens=record.input_tokens,
         output_tokens=record.output_tokens,
         cached_tokens=record.cached_tokens,
+        cache_write_tokens=record.cache_write_tokens,
+        reasoning_tokens=record.reasoning_tokens,
         cost_nanousd=record.cost_nanousd,
         latency_us=record.latency_us,
         first_token_us=record.first_token_us,

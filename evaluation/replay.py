@@ -27,7 +27,7 @@ from ingestion.gateway import ChatReply, ChatRequest, ChatSession
 from ingestion.gateway.errors import AuthRefused, BadAnswer, GatewayDown, RateLimited, Rejected, TimedOut
 from ingestion.gateway.replies import FILTER_CODES
 from ingestion.models import LogBody
-from ingestion.values import Price, Usage
+from ingestion.values import Price, Usage, usage_of
 from projects.models import Project
 
 # What does not change an answer: how it travels, who asks, and what the provider keeps of it.
@@ -39,8 +39,8 @@ LASTING_FAILURES = ("empty", "cut_off")
 NO_BODY = "no_body"
 _TOO_LONG = ("context_length_exceeded", "string_above_max_length")
 _COPIED = ("status", "reason", "message", "answer", "tool_calls", "answer_hash", "finish_reason", "refused",
-           "input_tokens", "output_tokens", "cached_tokens", "cost_nanousd", "latency_us", "first_token_us",
-           "simulated", "adapted")  # fmt: skip
+           "input_tokens", "output_tokens", "cached_tokens", "cache_write_tokens", "reasoning_tokens", "cost_nanousd",
+           "latency_us", "first_token_us", "simulated", "adapted")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -104,11 +104,7 @@ def cost_of(reply: ChatReply | None, price: Price | None) -> int | None:
     """Nano-dollars of a call at the price of its day; None where usage or price is not known."""
     if reply is None or price is None:
         return None
-    told = reply.usage
-    usage = Usage(
-        told.input_tokens, told.output_tokens, told.cached_tokens, told.cache_write_tokens, told.reasoning_tokens
-    )
-    return pricing.cost_nanousd(usage, price)
+    return pricing.cost_nanousd(usage_of(reply.usage), price)
 
 
 def logged_body(record_body: LogBody | None) -> dict[str, Any] | None:
@@ -317,6 +313,8 @@ class _Run:
             input_tokens=reply.usage.input_tokens,
             output_tokens=reply.usage.output_tokens,
             cached_tokens=reply.usage.cached_tokens,
+            cache_write_tokens=reply.usage.cache_write_tokens,
+            reasoning_tokens=reply.usage.reasoning_tokens,
             cost_nanousd=cost,
             paid_nanousd=cost or 0,
             latency_us=reply.latency_us,

@@ -97,6 +97,20 @@ def test_a_case_shows_both_answers_the_verdicts_and_leads_to_the_call(
     assert reverse("ingestion:log", args=[ended.project.slug, sample.record_id]) in page
 
 
+def test_a_case_tells_tokens_read_from_a_cache_written_to_it_and_of_reasoning(
+    ended: Evaluation, reader: User, client_of: Clients
+) -> None:
+    answers = Replay.objects.filter(sample__evaluation=ended, sample__position=0, candidate__position__gt=0)
+    answers.update(
+        input_tokens=4000, output_tokens=300, cached_tokens=2500, cache_write_tokens=1200, reasoning_tokens=250
+    )
+
+    page = client_of(reader).get(_case(ended, 0)).content.decode()
+
+    assert "<b>4,000</b> tokens in, 2,500 read from cache, 1,200 written to cache" in page
+    assert "<b>300</b> tokens out, 250 of them reasoning" in page
+
+
 def test_next_and_previous_follow_the_kind_and_its_order(ended: Evaluation) -> None:
     found = cases.read(ended)
     at = found.column(1)

@@ -14,11 +14,14 @@ from evaluation import comparison, replay, services
 from evaluation.calls import Ended, Limits
 from evaluation.claims import LEASE, Claims
 from evaluation.models import Evaluation, Replay
+from ingestion.catalog import pricing
 from ingestion.gateway import ChatReply, Usage, errors, open_gateway, patience
 from ingestion.models import LogBody, ModelOffer
-from ingestion.values import Price
+from ingestion.values import Price, usage_of
+from ingestion.values import Usage as UsageOfCall
 from projects.models import Project
 from tests.evaluation import studies
+from tests.ingestion.gateway.fake import completion, serving
 
 Status = Replay.Status
 
@@ -80,6 +83,19 @@ def test_answers_are_stored_with_tokens_cost_and_time(study: Evaluation) -> None
         assert row.cost_nanousd == row.paid_nanousd == 850 * (row.input_tokens or 0) + 3400 * (row.output_tokens or 0)
         assert row.latency_us
         assert row.trace_id
+
+
+def test_tokens_of_every_kind_are_kept_so_the_cost_can_be_computed_again(study: Evaluation) -> None:
+    usage = {"prompt_tokens": 900, "completion_tokens": 80, "completion_tokens_details": {"reasoning_tokens": 50},
+             "prompt_tokens_details": {"cached_tokens": 300, "cache_write_tokens": 200}}  # fmt: skip
+    with serving(lambda handler: handler.send(completion() | {"usage": usage})) as fake:
+        studies.connect(study.project, fake.url, simulated=False)
+        study.refresh_from_db()
+        rows = answer(Evaluation.objects.get(pk=study.pk), rows=1)
+
+    price = replay.read_prices(study.project, now=timezone.now())["corvus-medium"]
+    assert usage_of(rows[0]) == UsageOfCall(900, 80, 300, 200, 50)
+    assert rows[0].cost_nanousd == pricing.cost_nanousd(usage_of(rows[0]), price)
 
 
 def test_nothing_is_asked_twice(study: Evaluation, sandbox: Sandbox) -> None:
