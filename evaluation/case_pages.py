@@ -133,7 +133,6 @@ class CasesPage:
     rows: list[Row]
     n: int
     reached: int
-    compared: int
     newer: str
     older: str
     limit: int
@@ -165,7 +164,6 @@ def listing(evaluation: Evaluation, wanted: Wanted) -> CasesPage:
         rows=[_row(one, order, wanted) for one in part],
         n=len(shown),
         reached=found.reached,
-        compared=len(found.rows),
         newer=(wanted.query(page=back) or "?") if wanted.page > 1 else "",
         older=wanted.query(page=on) if start + cases.PAGE < len(shown) else "",
         limit=evaluation.limit,

@@ -5,7 +5,7 @@ A list of them shows where a candidate got worse; one of them shows the answers 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.db.models import Q
 
@@ -16,7 +16,6 @@ from evaluation.models import Candidate, Evaluation, Replay, Verdict
 from evaluation.repeating import Baseline, Repeating
 from evaluation.tool_calls import Compared
 
-MOST = 2_000  # cases that a list compares: the first of the sampling order
 SAME = 0.005  # differences of quality below it are called the same
 PAGE = 50
 
@@ -95,7 +94,7 @@ class Cases:
     evaluation: Evaluation
     arms: tuple[Candidate, ...]  # the model in production first
     rows: tuple[Case, ...]  # in sampling order
-    reached: int  # more than there are rows: only the first are compared
+    reached: int  # of all use cases
 
     @property
     def allowed(self) -> float:
@@ -134,73 +133,70 @@ class Cases:
 
 
 # ------------------------------------------------------------------------------------------------ reading
-def read(evaluation: Evaluation, *, most: int = MOST) -> Cases:
-    """Compare the cases that a candidate was asked, up to so many, in seven queries."""
+class Given(NamedTuple):
+    """What a list needs of an answer, out of Replay; what was said stays in the database.
+
+    A tuple: of 30,000 prompts there may be 100,000, and to make rows of the model takes longer than all the rest.
+    """
+
+    pk: int
+    sample_id: int
+    candidate_id: int
+    source: str
+    status: str
+    reason: str
+    refused: bool | None
+    answer_hash: str
+    tool_calls: Any
+
+
+_Row = TypeVar("_Row", Replay, Given)
+_Answers = Mapping[tuple[int, int], Sequence[_Row]]  # by sample and candidate, in the order of repetitions
+
+
+def read(evaluation: Evaluation) -> Cases:
+    """Compare all cases that a candidate was asked, in five queries whatever their number."""
     arms = tuple(evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position"))
-    asked = Replay.objects.filter(sample__evaluation=evaluation, candidate__position__gt=0, repetition=0)
-    reached = asked.values("sample").distinct().count()
-    positions = asked.values_list("sample__position", flat=True).distinct().order_by("sample__position")
-    places = list(positions[:most])
-    until = places[-1] if places else -1
-    samples = evaluation.samples.filter(position__lte=until).order_by("position")
-    named = samples.values_list("pk", "position", "record", "use_case", "record__body__preview")
-    wanted = set(places)
-    answers = _answers(evaluation, until)
+    rows = Replay.objects.filter(sample__evaluation=evaluation, candidate__position__gte=0).order_by("repetition")
+    answers: dict[tuple[int, int], list[Given]] = {}
+    for row in map(Given._make, rows.values_list(*Given._fields)):
+        answers.setdefault((row.sample_id, row.candidate_id), []).append(row)
+    asked = {arm.pk for arm in arms if arm.position}
+    reached = {sample for sample, candidate in answers if candidate in asked}
     seats = scores.seats_of(evaluation)
-    judged = scores.read(evaluation, seats, only=Q(replay__sample__position__lte=until))
-    table = _Table(arms, scores.chairs_of(seats), answers, judged, evaluation)
-    rows = [
+    table = _Table(arms, scores.chairs_of(seats), answers, scores.read(evaluation, seats), evaluation)
+    samples = evaluation.samples.order_by("position")
+    named = samples.values_list("pk", "position", "record", "use_case", "record__body__preview")
+    found = tuple(
         Case(position, record, use_case, preview or "", table.cells(pk))
         for pk, position, record, use_case, preview in named
-        if position in wanted
-    ]
-    return Cases(evaluation, arms, tuple(rows), reached)
-
-
-_Answers = Mapping[tuple[int, int], Sequence[Replay]]
-
-
-def _answers(evaluation: Evaluation, until: int) -> _Answers:
-    """By sample and candidate, in the order of repetitions; what was said stays in the database."""
-    rows = Replay.objects.filter(sample__evaluation=evaluation, sample__position__lte=until, candidate__position__gte=0)
-    found: dict[tuple[int, int], list[Replay]] = {}
-    wanted = (
-        "sample_id",
-        "candidate_id",
-        "repetition",
-        "source",
-        "status",
-        "reason",
-        "refused",
-        "answer_hash",
-        "tool_calls",
+        if pk in reached
     )
-    for row in rows.only(*wanted).order_by("repetition"):
-        found.setdefault((row.sample_id, row.candidate_id), []).append(row)
-    return found
+    return Cases(evaluation, arms, found, len(found))
 
 
 @dataclass(frozen=True)
-class _Table:
+class _Table(Generic[_Row]):
     arms: Sequence[Candidate]
     chairs: Sequence[panel.Chair]
-    answers: _Answers
+    answers: _Answers[_Row]
     judged: scores.Scores
     evaluation: Evaluation
 
     def cells(self, sample: int) -> tuple[Cell, ...]:
         base: Cell | None = None
-        first: Replay | None = None
+        first: _Row | None = None
+        repeating = self.evaluation.repeating()
         found = []
         for arm in self.arms:
-            rows = counting(self.answers.get((sample, arm.pk), ()), arm, self.evaluation.repeating())
+            rows = counting(self.answers.get((sample, arm.pk), ()), arm, repeating)
             cell = self._cell(rows, base=base, logged=first)
             if not arm.position:
                 base, first = cell, rows[0] if rows else None
             found.append(cell)
         return tuple(found)
 
-    def _cell(self, rows: Sequence[Replay], *, base: Cell | None, logged: Replay | None) -> Cell:
+    def _cell(self, rows: Sequence[_Row], *, base: Cell | None, logged: _Row | None) -> Cell:
         if not rows:
             return Cell("", "", None, None, None, None, None, is_other=False)
         told = [self._scored(row) for row in rows]
@@ -223,12 +219,12 @@ class _Table:
             ),
         )
 
-    def _scored(self, row: Replay) -> panel.PanelScore:
+    def _scored(self, row: _Row) -> panel.PanelScore:
         failed, missing = row.status == Replay.Status.FAILED, row.status == Replay.Status.MISSING
         return panel.of_call(self.chairs, self.judged.get(row.pk, {}), failed=failed, missing=missing)
 
 
-def counting(rows: Sequence[Replay], arm: Candidate, repeating: Repeating) -> list[Replay]:
+def counting(rows: Sequence[_Row], arm: Candidate, repeating: Repeating) -> list[_Row]:
     """The answers that make a cell: all of a candidate; of the model in production the logged one, or its calls."""
     if arm.position:
         return list(rows)
