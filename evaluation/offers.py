@@ -85,6 +85,7 @@ def _value(row: ModelOffer, able: OfferVersion | None, paid: Price | None, *, li
         reasoning=able.reasoning if able else None,
         seed=able.seed if able else None,
         streaming=able.streaming if able else None,
+        languages=tuple(able.languages.split(", ")) if able and able.languages else None,
         input_nanousd=paid.input_nanousd if paid else None,
         output_nanousd=paid.output_nanousd if paid else None,
         cached_input_nanousd=paid.cached_input_nanousd if paid else None,

@@ -72,7 +72,7 @@ class Plan:
     def selection_json(self) -> dict[str, Any]:
         """Evaluation.selection: every model with its reasons, and the traffic they were judged by."""
         return {
-            "version": 2,
+            "version": 3,
             "ranking": "model" if isinstance(self.ranking, Ranking) else "expected_cost",
             "ranked_by": self.ranked_by,
             "traffic": self.traffic.to_json(),

@@ -9,12 +9,13 @@ from datetime import date, timedelta
 
 from agentopt.lib import money
 from evaluation.ranking import Ranking
-from evaluation.traffic import Traffic
+from evaluation.traffic import SINGLE, Traffic
 from evaluation.values import Choice, Offer, Reason
 from ingestion.values import UsageProfile
 from projects.values import Goal
 
 RETIRES_SOON = timedelta(days=30)
+FOREIGN = 0.05  # share from which a language counts: of short texts some are taken for another one
 
 
 def choose(
@@ -156,6 +157,18 @@ def _needs(offer: Offer, profile: UsageProfile, traffic: Traffic | None) -> Iter
     for code, lacks, share, what in _features(offer, profile, traffic):
         if lacks is False and share:
             yield Reason(f"no_{code}", f"No {what}, which {_percent(share)} of the calls use.", {"share": share})
+    foreign, share = _foreign(offer, traffic)
+    if offer.languages is not None and foreign:
+        text = f"Made for {', '.join(offer.languages)}; {_percent(share)} of the calls are in {', '.join(foreign)}."
+        yield Reason("no_language", text, {"share": share, "languages": foreign})
+
+
+def _foreign(offer: Offer, traffic: Traffic | None) -> tuple[list[str], float]:
+    """Languages of the traffic that a model is not known to be made for, and their share; groups count for none."""
+    made_for = {name.lower() for name in offer.languages or ()}
+    found = {name: k for name, k in (traffic.languages if traffic else ()) if name in SINGLE and k >= FOREIGN}
+    foreign = {name: k for name, k in found.items() if name.lower() not in made_for}
+    return list(foreign), sum(foreign.values())
 
 
 def _features(
@@ -212,6 +225,10 @@ def _unknowns(offer: Offer, profile: UsageProfile, traffic: Traffic | None) -> I
         if has is None and share:
             text = f"Whether it has {what} is not known; {_percent(share)} of the calls use it."
             yield Reason(f"{code}_unknown", text, {"share": share})
+    foreign, share = _foreign(offer, traffic)
+    if offer.languages is None and foreign != ["English"] and foreign:
+        text = f"Which languages it is made for is not known; the calls are in {', '.join(foreign)}."
+        yield Reason("languages_unknown", text, {"share": share, "languages": foreign})
     if offer.listed is None:
         yield Reason("listing_unknown", "The gateway gave no list of models.")
 

@@ -29,6 +29,8 @@ _WORDS = {
 }
 _STOPS = {language: frozenset(words.split()) for language, words in _WORDS.items()}
 OTHER = "other"
+# what letters alone tell is a group of languages, and names none of them
+SINGLE = frozenset((*_WORDS, "Greek", "Hebrew", "Thai", "Japanese", "Chinese", "Korean"))
 _REASONING = ("reasoning_effort", "reasoning", "thinking")
 
 
@@ -126,8 +128,12 @@ def _tool_calls(response: dict[str, Any]) -> int:
 
 
 def _asked(messages: Sequence[Any]) -> str:
-    """The newest text of a user, for its language only."""
+    """The newest text of a user, for its language only; beside images it stands in parts."""
     for message in reversed(messages):
-        if isinstance(message, dict) and message.get("role") == "user" and isinstance(message.get("content"), str):
-            return str(message["content"])
+        if isinstance(message, dict) and message.get("role") == "user":
+            content = message.get("content")
+            parts = content if isinstance(content, list) else [{"text": content}]
+            texts = [part["text"] for part in parts if isinstance(part, dict) and isinstance(part.get("text"), str)]
+            if texts:
+                return " ".join(texts)
     return ""

@@ -47,6 +47,7 @@ class Offer:
     reasoning: bool | None = None
     seed: bool | None = None
     streaming: bool | None = None
+    languages: tuple[str, ...] | None = None  # it is made for
     latency_p95_s: float | None = None  # as this project measured it in earlier runs
     input_nanousd: int | None = None
     output_nanousd: int | None = None

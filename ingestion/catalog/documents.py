@@ -14,7 +14,7 @@ from django.db import transaction
 from agentopt.lib import money
 from agentopt.lib.errors import AgentOptError, Invalid
 from ingestion.catalog import loader, offers
-from ingestion.catalog.loader import ABILITIES, LIMITS, RATES, ModelEntry
+from ingestion.catalog.loader import ABILITIES, KNOWN, RATES, ModelEntry
 from ingestion.models import ModelOffer, Price
 from projects import audit
 from projects.models import Project, User
@@ -23,7 +23,7 @@ MAX_ROWS, MAX_CHARACTERS = 5000, 2_000_000
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _NAMES = ("name", "provider", "model", "family", "retires_on", "retirement_source")
 _PRICE = ("valid_from", *(f"{name}_usd_per_m" for name in RATES))
-COLUMNS = (*_NAMES, *LIMITS, *ABILITIES, "known_from", "known_source", *_PRICE, "source")
+COLUMNS = (*_NAMES, *KNOWN, "known_from", "known_source", *_PRICE, "source")
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ def as_csv(project: Project) -> str:
         for n, price in enumerate(prices):
             able = entries[-1] if n == 0 else {}
             row = {**{name: entries[-1].get(name) for name in _NAMES}, **price}
-            row |= {name: able.get(name) for name in (*LIMITS, *ABILITIES)}
-            if able and any(able.get(name) is not None for name in (*LIMITS, *ABILITIES)):
+            row |= {name: able.get(name) for name in KNOWN}
+            if able and any(able.get(name) is not None for name in KNOWN):
                 row |= {"known_from": able["valid_from"], "known_source": able["source"]}
             writer.writerow([_cell(row.get(name)) for name in COLUMNS])
     return out.getvalue()
@@ -94,7 +94,7 @@ def _entries(offer: ModelOffer) -> list[dict[str, Any]]:
     return [
         {
             **names,
-            **{name: getattr(row, name) for name in (*LIMITS, *ABILITIES)},
+            **{name: getattr(row, name) for name in KNOWN},
             "valid_from": str(row.valid_from),
             "source": row.source,
             "prices": prices if n == 0 else [],

@@ -9,7 +9,7 @@ from django.db import transaction
 
 from agentopt.lib.errors import Conflict, Invalid
 from ingestion.catalog import loader
-from ingestion.catalog.loader import ABILITIES, LIMITS, ModelEntry, PriceEntry
+from ingestion.catalog.loader import KNOWN, ModelEntry, PriceEntry
 from ingestion.models import ModelOffer, OfferVersion, Price
 from projects import audit
 from projects.models import Project, User
@@ -56,12 +56,12 @@ def add_price(
 def set_abilities(
     project: Project, offer: ModelOffer, given: Mapping[str, Any], *, since: date, source: str, by: User | None
 ) -> ModelOffer:
-    """Say what a model can do from a day on; names of LIMITS and ABILITIES, None: not known.
+    """Say what a model can do from a day on; names of KNOWN, None: not known.
 
     Raises:
-        Invalid: a limit is no number of tokens, or nothing is new.
+        Invalid: a limit is no number of tokens, languages are no list of names, or nothing is new.
     """
-    known = {name: given.get(name) for name in (*LIMITS, *ABILITIES)}
+    known = {name: given.get(name) for name in KNOWN}
     with transaction.atomic():
         own = _own(project, offer)
         entry = msgspec.structs.replace(ModelEntry(own.provider, own.model, own.name, since), **known)

@@ -20,7 +20,9 @@ PUBLIC = "public: "
 """How the source of a row begins that came from public figures: only such rows are followed up by newer ones."""
 LIMITS = ("context_window", "output_limit")
 ABILITIES = ("tools", "parallel_tools", "json_mode", "json_schema", "vision", "streaming", "reasoning", "seed")
+KNOWN = (*LIMITS, *ABILITIES, "languages")
 RATES = ("input", "output", "cached_input", "cache_write", "reasoning")
+MAX_LANGUAGES = 300
 MAX_TOKENS, MAX_USD_PER_M = 2**31 - 1, Decimal(1_000_000)
 
 
@@ -67,6 +69,7 @@ class ModelEntry(msgspec.Struct):
     streaming: bool | None = None
     reasoning: bool | None = None
     seed: bool | None = None
+    languages: str | None = None  # that it is made for, comma-separated
     price: PriceEntry | None = None
     prices: list[PriceEntry] = []
     source: str = ""
@@ -116,7 +119,7 @@ def load_entry(entry: ModelEntry, *, project: Project | None, source: str) -> Lo
     source = entry.source or source
     _check_texts(entry, source)
     offer, made = _offer(entry, project)
-    known = any(getattr(entry, name) is not None for name in (*LIMITS, *ABILITIES))
+    known = any(getattr(entry, name) is not None for name in KNOWN)
     version = known and add_version(offer, entry, source=source)
     prices = [*entry.prices, *([entry.price] if entry.price else [])]
     return Loaded(made, version, sum(add_price(offer, price, source=price.source or source) for price in prices))
@@ -158,10 +161,10 @@ def add_version(offer: ModelOffer, entry: ModelEntry, *, source: str, correct: b
     """Add what an offer can do from a day on; False where just that is known already.
 
     Raises:
-        Invalid: a limit is no number of tokens.
+        Invalid: a limit is no number of tokens, or languages are no list of names.
         Conflict: that day has other abilities, and `correct` does not say that these replace them.
     """
-    said = {name: getattr(entry, name) for name in (*LIMITS, *ABILITIES)}
+    said = {name: getattr(entry, name) for name in KNOWN} | {"languages": _languages(entry.languages)}
     wrong = {
         name: "Expected 1 or more." for name in LIMITS if said[name] is not None and not 0 < said[name] <= MAX_TOKENS
     }
@@ -176,6 +179,15 @@ def add_version(offer: ModelOffer, entry: ModelEntry, *, source: str, correct: b
         offer=offer, valid_from=entry.valid_from, revision=_next(row), source=source[:200], **said
     )
     return True
+
+
+def _languages(text: str | None) -> str | None:
+    """Names in one spelling, each once; None: not known."""
+    names = dict.fromkeys(" ".join(name.split()).capitalize() for name in (text or "").split(",") if name.strip())
+    told = ", ".join(names)
+    if len(told) > MAX_LANGUAGES or not told.isprintable():
+        raise Invalid("The languages cannot be read.", fields={"languages": "Expected names with commas between them."})
+    return told or None
 
 
 def add_price(offer: ModelOffer, entry: PriceEntry, *, source: str, correct: bool = False) -> bool:

@@ -97,6 +97,10 @@ class AbilitiesForm(_SourceForm):
 
     context_window = forms.IntegerField(label="Context window", required=False, min_value=1)
     output_limit = forms.IntegerField(label="Output limit", required=False, min_value=1)
+    languages = forms.CharField(
+        label="Languages", max_length=300, required=False,
+        help_text="It is made for: English, German. Empty: not known. Calls in others keep it from being tried.",
+    )  # fmt: skip
     since = forms.DateField(label="From", widget=_DAY)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -115,13 +119,14 @@ class AbilitiesForm(_SourceForm):
         """What holds, to start from."""
         words = {True: "yes", False: "no", None: ""}
         known = {name: words[getattr(able, name)] for name in ABILITIES} if able else {}
-        return {**known, **({name: getattr(able, name) for name in LIMITS} if able else {}), "since": day}
+        told = {name: getattr(able, name) for name in (*LIMITS, "languages")} if able else {}
+        return {**known, **told, "since": day}
 
     def given(self) -> dict[str, Any]:
         """Limits and abilities as the services take them."""
         known = {"yes": True, "no": False, "": None}
         found = {name: known[self.cleaned_data[name]] for name in ABILITIES}
-        return {**found, **{name: self.cleaned_data[name] for name in LIMITS}}
+        return {**found, **{name: self.cleaned_data[name] for name in (*LIMITS, "languages")}}
 
 
 class OutlookForm(StyledForm):

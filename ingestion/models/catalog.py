@@ -44,6 +44,9 @@ class OfferVersion(models.Model):
     streaming = models.BooleanField(null=True, blank=True)
     reasoning = models.BooleanField(null=True, blank=True)
     seed = models.BooleanField(null=True, blank=True)
+    languages = models.CharField(  # noqa: DJ001 — null is "not known" here as in the fields above
+        max_length=300, null=True, blank=True, help_text="it is made for; English names, comma-separated"
+    )
     revision = models.PositiveSmallIntegerField(default=1, help_text="a correction of the same day is the next one")
     source = models.CharField(max_length=200)
 

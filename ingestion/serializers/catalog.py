@@ -8,7 +8,7 @@ from rest_framework import serializers
 from agentopt.lib import money
 from agentopt.lib.drf import Given
 from ingestion.catalog.listing import Row
-from ingestion.catalog.loader import ABILITIES, LIMITS, RATES, ModelEntry, PriceEntry
+from ingestion.catalog.loader import KNOWN, RATES, ModelEntry, PriceEntry
 from ingestion.models import ModelOffer, OfferVersion, Price
 
 _Out = serializers.Serializer[Any]
@@ -58,6 +58,7 @@ class AbilitiesOut(_Out):
     streaming = serializers.BooleanField(allow_null=True)
     reasoning = serializers.BooleanField(allow_null=True)
     seed = serializers.BooleanField(allow_null=True)
+    languages = serializers.CharField(allow_null=True, help_text="that it is made for, comma-separated")
     source = serializers.CharField()  # type: ignore[assignment]  # DRF takes it for a field
 
 
@@ -126,6 +127,7 @@ class _AbilitiesIn(Given):
     streaming = serializers.BooleanField(required=False, allow_null=True)
     reasoning = serializers.BooleanField(required=False, allow_null=True)
     seed = serializers.BooleanField(required=False, allow_null=True)
+    languages = serializers.CharField(max_length=300, required=False, allow_null=True, help_text="comma-separated")
     source = serializers.CharField(max_length=200)  # type: ignore[assignment]  # DRF takes it for a field
     valid_from = serializers.DateField()
 
@@ -199,7 +201,7 @@ def price_entry(given: dict[str, Any]) -> PriceEntry:
 
 def model_entry(given: dict[str, Any]) -> ModelEntry:
     """A checked model as the services take it."""
-    known: dict[str, Any] = {name: given.get(name) for name in (*LIMITS, *ABILITIES, "retires_on", "family")}
+    known: dict[str, Any] = {name: given.get(name) for name in (*KNOWN, "retires_on", "family")}
     price = price_entry(given["price"]) if given.get("price") else None
     model = given["model"] or given["name"]
     return ModelEntry(given["provider"], model, given["name"], given["valid_from"], price=price, **known)

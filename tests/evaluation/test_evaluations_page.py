@@ -220,7 +220,7 @@ def test_models_left_out_stand_there_with_their_reasons(
 
     assert "The project bans it." in page
     assert "in order of expected cost" in page
-    assert "Selection version 2" in page
+    assert "Selection version 3" in page
     assert f"/api/v1/evaluations/{ready.slug}/{evaluation.number}" in page
     assert "No candidate was left to try" in page
 

@@ -124,7 +124,7 @@ def test_its_order_stands_with_its_reasons_is_stored_and_is_paid_once(told: Proj
     assert len(_asked(served)) == 1
     assert second.selection == first.selection
     said = first.selection
-    assert (said["version"], said["ranking"], said["ranked_by"]) == (2, "model", "aurora-large")
+    assert (said["version"], said["ranking"], said["ranked_by"]) == (3, "model", "aurora-large")
     best = next(model for model in said["models"] if model["rank"] == 1)
     note = next(note for note in best["notes"] if note["code"] == "ranked_by_model")
     assert note["text"] == f"aurora-large: <b>{names[0]}</b> is known for it"

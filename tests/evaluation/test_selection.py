@@ -214,6 +214,26 @@ def test_what_bodies_tell_prunes_as_columns_do() -> None:
     assert {"parallel_tools_unknown", "json_schema_unknown"} <= set(_notes(found["unknown"]))
 
 
+def test_languages_of_the_calls_that_a_model_is_not_made_for_prune_it() -> None:
+    seen = Traffic(100, languages=(("English", 0.6), ("German", 0.3), ("Cyrillic", 0.06), ("Dutch", 0.04)))
+    found = _choose(
+        _offer("english", languages=("English",)),
+        _offer("both", languages=("German", "English", "Thai")),
+        _offer("unknown"),
+        traffic=seen,
+    )
+
+    reason = found["english"].reasons[0]
+    assert (reason.code, reason.numbers) == ("no_language", {"share": 0.3, "languages": ["German"]})
+    assert reason.text == "Made for English; 30% of the calls are in German."
+    # a group of languages that letters tell, and a share within the error of telling, prune nothing
+    assert found["both"].kept
+    assert found["unknown"].kept
+    assert "languages_unknown" in [note.code for note in found["unknown"].notes]
+    english = Traffic(100, languages=(("English", 0.99),))
+    assert "languages_unknown" not in [note.code for note in _choose(_offer("a"), traffic=english)["a"].notes]
+
+
 def test_streams_seeds_and_reasoning_prune_whom_the_catalogue_says_lack_them() -> None:
     seen = Traffic(100, share_seed=0.5, share_reasoning=0.25)
     found = _choose(

@@ -60,6 +60,17 @@ def test_a_language_is_told_by_its_letters_or_its_small_words(text: str, languag
     assert traffic.language(text) == language
 
 
+def test_words_beside_an_image_tell_the_language() -> None:
+    parts = [
+        {"type": "image_url", "image_url": {"url": "x"}},
+        {"type": "text", "text": "Was ist das und wie heißt es?"},
+    ]
+
+    found = traffic.read([(json.dumps({"messages": [{"role": "user", "content": parts}]}), "")])
+
+    assert found.languages == (("German", 1.0),)
+
+
 def test_nothing_that_can_be_read_is_not_known() -> None:
     assert traffic.read([("{}", ""), ("broken", "")]).share_json_mode is None
 

@@ -40,7 +40,11 @@ def house_row(number: int = 1, **changes: Any) -> dict[str, Any]:
 
 
 def test_a_model_is_added_found_and_given_further_prices(project: Project, client: Client) -> None:
-    made = post(client, "", {"name": "own-7b", "provider": "house", "tools": True, "price": PRICE, **KNOWN}).json()
+    made = post(
+        client,
+        "",
+        {"name": "own-7b", "provider": "house", "tools": True, "languages": "german", "price": PRICE, **KNOWN},
+    ).json()
     again = post(
         client, f"/{made['id']}/prices", {**PRICE, "valid_from": "2026-02-01", "cache_write_usd_per_m": "1.25"}
     )
@@ -49,6 +53,7 @@ def test_a_model_is_added_found_and_given_further_prices(project: Project, clien
     assert (made["price"]["input_usd_per_m"], made["abilities"]["tools"], made["abilities"]["seed"]) == (
         "1.000000000", True, None,
     )  # fmt: skip
+    assert made["abilities"]["languages"] == "German"
     assert again.status_code == 201
     assert [one["valid_from"] for one in again.json()["prices"]] == ["2026-02-01", "2026-01-01"]
     assert found["items"][0]["price"]["cache_write_usd_per_m"] == "1.250000000"

@@ -107,6 +107,7 @@ def test_abilities_and_retirement_are_set_by_hand_and_stay(
     client.post(
         url,
         {"what": "abilities", "context_window": "8000", "tools": "no", "parallel_tools": "yes", "seed": "yes",
+         "languages": "german,  ENGLISH, German",
          "since": "2026-01-01", "source": "x"},
     )  # fmt: skip
     client.post(url, {"what": "outlook", "family": "house", "retires_on": "2027-01-01", "source": "letter"})
@@ -114,6 +115,7 @@ def test_abilities_and_retirement_are_set_by_hand_and_stay(
     own.refresh_from_db()
     version = own.versions.get()
     assert (version.context_window, version.tools, version.vision) == (8000, False, None)
+    assert version.languages == "German, English"
     assert "several at once, seed" in client.get(address(project)).content.decode()
     assert (own.family, str(own.retires_on), own.retirement_source) == ("house", "2027-01-01", "letter")
 
@@ -176,6 +178,8 @@ def test_what_is_exported_is_there_already_when_it_is_imported(
 ) -> None:
     loader.note_public_price(offers.ensure(project, "openai", "o3"))
     loader.add_price(own, loader.PriceEntry(date(2026, 1, 1), Decimal("0.125"), Decimal(2)), source="=cmd()")
+    told = loader.ModelEntry("house", "own-7b", "own-7b", date(2026, 1, 1), languages="English, German")
+    loader.add_version(own, told, source="us")
     client = client_of(owner)
 
     text = client.get(address(project, "catalog-export"), {"as": kind}).content.decode()
