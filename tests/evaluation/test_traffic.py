@@ -63,7 +63,7 @@ def test_a_language_is_told_by_its_letters_or_its_small_words(text: str, languag
 def test_words_beside_an_image_tell_the_language() -> None:
     parts = [
         {"type": "image_url", "image_url": {"url": "x"}},
-        {"type": "text", "text": "Wo finde ich die Rechnung, und wann kann ich zahlen?"},
+        {"type": "text", "text": "Wie bekomme ich die Lieferung, und wann?"},
     ]
 
     found = traffic.read([(json.dumps({"messages": [{"role": "user", "content": parts}]}), "")])
