@@ -1,8 +1,9 @@
 """/metrics in Prometheus' text form, read from the database at each visit: counters of processes would not add up."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
@@ -19,29 +20,27 @@ from ingestion.models import Batch
 from projects import supervisor
 from projects.models import Channel, Job, NoticeDelivery
 
-TEXT_FORM = "text/plain; version=0.0.4; charset=utf-8"
+if TYPE_CHECKING:
+    from prometheus_client.metrics_core import Metric
 
 
 @dataclass(frozen=True)
-class Metric:
-    """One metric with its values by labels."""
+class Figures:
+    """What stands in the database at a moment, as prometheus-client asks a collector for it."""
 
-    name: str
-    kind: str  # gauge or counter
-    help: str
-    values: Iterable[tuple[Mapping[str, str], float]] = field(default_factory=list)
+    now: datetime
 
-    def lines(self) -> list[str]:
-        """The metric as lines of the text form."""
-        head = [f"# HELP agentopt_{self.name} {self.help}", f"# TYPE agentopt_{self.name} {self.kind}"]
-        return head + [f"agentopt_{self.name}{_labels(labels)} {value:.17g}" for labels, value in self.values]
+    def collect(self) -> Iterator["Metric"]:
+        """All metrics; a value that is not known is left out."""
+        from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily  # brings an HTTP server
 
-
-def _labels(labels: Mapping[str, str]) -> str:
-    def quoted(text: str) -> str:
-        return text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
-
-    return "{" + ",".join(f'{name}="{quoted(value)}"' for name, value in labels.items()) + "}" if labels else ""
+        kinds = {"gauge": GaugeMetricFamily, "counter": CounterMetricFamily}
+        for kind, name, says, values in _read(self.now):
+            found = list(values)
+            metric = kinds[kind](f"agentopt_{name}", says, labels=list(found[0][0]) if found else [])
+            for labels, value in found:
+                metric.add_metric(list(labels.values()), value)
+            yield metric
 
 
 @login_not_required
@@ -51,12 +50,13 @@ def metrics(request: HttpRequest) -> HttpResponse:
     given = request.headers.get("Authorization", "").removeprefix("Bearer ")
     if not settings.METRICS_TOKEN or not constant_time_compare(given, settings.METRICS_TOKEN):
         return HttpResponseNotFound("No metrics here.\n", content_type="text/plain")
-    lines = [line for metric in read(timezone.now()) for line in metric.lines()]
-    return HttpResponse("\n".join(lines) + "\n", content_type=TEXT_FORM)
+    from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest  # as above
+
+    return HttpResponse(generate_latest(Figures(timezone.now())), content_type=CONTENT_TYPE_PLAIN_0_0_4)
 
 
-def read(now: datetime) -> list[Metric]:
-    """All metrics; a value that is not known is left out."""
+def _read(now: datetime) -> list[tuple[str, str, str, Iterable[tuple[Mapping[str, str], float]]]]:
+    """Kind, name, help, and values by labels, which all values of a metric have alike."""
     due = OrmQ.objects.filter(lock__lte=now).aggregate(n=Count("pk"), oldest=Min("lock"))
     seen = supervisor.last_seen()
     jobs = Job.objects.values_list("kind", "state").annotate(n=Count("pk")).order_by("kind", "state")
@@ -70,22 +70,22 @@ def read(now: datetime) -> list[Metric]:
     money = [({"project": slug, "kind": kind}, nanousd, n) for slug, kind, nanousd, n in spent]
     age = (now - due["oldest"]).total_seconds() if due["oldest"] else 0.0
     return [
-        Metric("queue_due", "gauge", "Deliveries of the queue that are due.", [({}, due["n"])]),
-        Metric("queue_oldest_seconds", "gauge", "Age of the oldest that is due.", [({}, age)]),
-        Metric(
-            "worker_seen_seconds", "gauge", "Since a worker was last seen; absent: never.",
+        ("gauge", "queue_due", "Deliveries of the queue that are due.", [({}, due["n"])]),
+        ("gauge", "queue_oldest_seconds", "Age of the oldest that is due.", [({}, age)]),
+        (
+            "gauge", "worker_seen_seconds", "Since a worker was last seen; absent: never.",
             [({}, (now - seen).total_seconds())] if seen else [],
         ),
-        Metric("jobs", "gauge", "Jobs by kind and state.", [({"kind": k, "state": s}, n) for k, s, n in jobs]),
-        Metric("notices", "gauge", "Deliveries of notices by state.", [({"state": s}, n) for s, n in notices]),
-        Metric(
-            "channels_failing", "gauge", "Channels that notices do not reach.",
+        ("gauge", "jobs", "Jobs by kind and state.", [({"kind": k, "state": s}, n) for k, s, n in jobs]),
+        ("gauge", "notices", "Deliveries of notices by state.", [({"state": s}, n) for s, n in notices]),
+        (
+            "gauge", "channels_failing", "Channels that notices do not reach.",
             [({}, Channel.objects.exclude(failing_since=None).filter(enabled=True).count())],
         ),
-        Metric("calls_ingested_total", "counter", "Calls taken in.", [({"project": s}, n or 0) for s, n in calls]),
-        Metric(
-            "spent_usd_total", "counter", "US dollars spent on model calls with a known price.",
+        ("counter", "calls_ingested", "Calls taken in.", [({"project": s}, n or 0) for s, n in calls]),
+        (
+            "counter", "spent_usd", "US dollars spent on model calls with a known price.",
             [(labels, nanousd / float(NANO)) for labels, nanousd, _ in money],
         ),
-        Metric("model_calls_total", "counter", "Requests to models, retries included.", [(m[0], m[2]) for m in money]),
+        ("counter", "model_calls", "Requests to models, retries included.", [(m[0], m[2]) for m in money]),
     ]  # fmt: skip

@@ -11,6 +11,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from django.utils import timezone
 from django_q.models import OrmQ
+from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 
 from evaluation.models import Charge
@@ -104,9 +105,14 @@ def test_metrics_tell_work_calls_and_money(project: Project, settings: Settings)
 
     text = Client(headers={"Authorization": "Bearer monitor"}).get("/metrics").content.decode()
 
-    assert '# TYPE agentopt_jobs gauge\nagentopt_jobs{kind="sync",state="failed"} 1\n' in text
-    assert 'agentopt_spent_usd_total{project="support-agent",kind="replays"} 1.25\n' in text
-    assert 'agentopt_model_calls_total{project="support-agent",kind="replays"} 7\n' in text
-    assert "agentopt_queue_due 0\n" in text
-    seconds = next(line for line in text.splitlines() if line.startswith("agentopt_worker_seen_seconds "))
-    assert 5 <= float(seconds.split()[1]) < 60
+    found = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    assert found["agentopt_jobs", "sync", "failed"] == 1
+    assert found["agentopt_spent_usd_total", "replays", "support-agent"] == 1.25
+    assert found["agentopt_model_calls_total", "replays", "support-agent"] == 7
+    assert found["agentopt_queue_due",] == 0
+    assert 5 <= found["agentopt_worker_seen_seconds",] < 60
+    assert "# TYPE agentopt_spent_usd_total counter\n" in text
