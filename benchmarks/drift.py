@@ -12,7 +12,6 @@ one check together. `halves` splits the earlier snapshots at random, D times, an
 """
 
 import argparse
-import gzip
 import json
 import platform
 import sys
@@ -24,10 +23,11 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
+from benchmarks import drift_files
+from benchmarks.drift_files import METRICS
 from recommendations.drift import detectors, references, snapshots
 from recommendations.drift.scales import Array, Policy, View
 
-METRICS = ("ok", "latency_s", "cost_usd", "completion_tokens")
 AMOUNTS = {"latency_s", "cost_usd", "completion_tokens"}
 REFERENCE_DAYS, WATCHED_DAYS = 28, 90
 SERIES: tuple[tuple[str, View], ...] = (
@@ -42,13 +42,6 @@ SHIFTS: dict[str, dict[str, float]] = {
 
 
 # ------------------------------------------------------------------------------------------------ file against file
-def read(path: Path) -> list[dict[str, Any]]:
-    """Rows of JSON lines, gzip or not."""
-    raw = path.read_bytes()
-    text = (gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw).decode()
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
-
-
 def _earlier(rows: list[dict[str, Any]]) -> dict[tuple[str, str], tuple[str, str]]:
     """The earlier and the later snapshot of each task and family, by their names: dated names sort by date."""
     found: dict[tuple[str, str], set[str]] = {}
@@ -79,13 +72,18 @@ def _table(rows: list[dict[str, Any]], groups: list[tuple[str, str]], picked: li
 
 def compare_file(path: Path, *, halves: int, error: float, seed: int) -> dict[str, Any]:
     """The issue's object: each series of the file, and how often halves of the earlier snapshots raise an alarm."""
-    rows = read(path)
+    try:
+        rows = drift_files.read(path)
+    except (OSError, ValueError) as wrong:
+        raise SystemExit(f"{path}: {getattr(wrong, 'strerror', None) or wrong}") from wrong
     pairs = _earlier(rows)
     if not pairs:
         raise SystemExit(f"{path}: no task and family with two snapshots")
     groups = list(pairs)
     before = _table(rows, groups, [pairs[group][0] for group in groups])
     after = _table(rows, groups, [pairs[group][1] for group in groups])
+    if min(len(before), len(after)) < 2:
+        raise SystemExit(f"{path}: each snapshot needs two queries at least; there are {len(before)} and {len(after)}")
     amount = [metric in AMOUNTS for _ in groups for metric in METRICS]
     policy = Policy(series=len(amount))
     found = snapshots.compare(before, after, amount, policy, error=error, seed=seed)
@@ -118,6 +116,10 @@ def compare_file(path: Path, *, halves: int, error: float, seed: int) -> dict[st
 def _mean(column: Array) -> float | None:
     known = column[np.isfinite(column)]
     return float(known.mean()) if known.size else None
+
+
+def _said(level: float | None) -> str:
+    return "not known" if level is None else f"{level:.6g}"
 
 
 def _direction(found: snapshots.Difference) -> str:
@@ -268,9 +270,10 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     if "checks" in found:
         for one in found["checks"]:
             mark = "ALARM" if one["alarm"] else "     "
+            levels = f"{_said(one['before'])} -> {_said(one['after'])}"
             yield (
                 f"{mark} {one['task']:<10} {one['family']:<16} {one['metric']:<18} "
-                f"{one['before']:.6g} -> {one['after']:.6g} {one['direction']:<5} p {one['p']:.4f} ({one['view']})"
+                f"{levels} {one['direction']:<5} p {one['p']:.4f} ({one['view']})"
             )
         error, halves = found["error"], found["halves"]
         yield f"error {error['stated']} over {error['over']}; halves: {halves['any_alarm']} of {halves['splits']}"
@@ -294,6 +297,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
+    if options.halves < 0 or not 0 < options.error < 1:
+        parser.error("--halves from 0 on, --error between 0 and 1")
     if options.snapshots:
         found = compare_file(options.snapshots, halves=options.halves, error=options.error, seed=options.seed)
     else:

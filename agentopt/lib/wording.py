@@ -63,7 +63,8 @@ def per_1000(usd_per_call: object) -> Number | None:
 def percent(share: object, digits: int = 1) -> str:
     """A share of 1: 3.0 %."""
     value = _number(share)
-    return DASH if value is None else _minus(f"{value * 100:,.{digits}f}{THIN}%")
+    # no "−0 %": a zero that was rounded has no sign
+    return DASH if value is None else _minus(f"{round(float(value) * 100, digits) + 0:,.{digits}f}{THIN}%")
 
 
 def points(difference: object, digits: int = 1) -> str:

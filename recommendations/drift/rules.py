@@ -120,6 +120,9 @@ def _wrong_subject(rule: DriftRule) -> Iterator[tuple[str, str]]:
         yield "metric", f"One of {', '.join(METRICS)}."
     if rule.metric == "mix" and rule.scope == "use_case":
         yield "scope", "The mix of use cases is watched over all of them."
+    known = rule.project.use_cases.values_list("pk", flat=True)
+    if rule.scope == "use_case" and rule.scope_value and rule.scope_value not in map(str, known):
+        yield "scope_value", "The project has no such use case: name it by its id."
     if bool(rule.scope) != bool(rule.scope_value):
         yield "scope_value", "Say which one, or leave both empty for all conversations."
 

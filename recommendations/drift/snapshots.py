@@ -56,12 +56,14 @@ def compare(
     tolerance), so the chance of any alarm over all series is at most `error`, however the series hang together.
 
     Raises:
-        ValueError: columns differ, or a file is empty.
+        ValueError: columns differ, a file is empty, or an amount is below 0.
     """
     if reference.ndim != 2 or reference.shape[1:] != arriving.shape[1:] or len(amount) != reference.shape[1]:
         raise ValueError("reference, arriving: a column for each series")
     if not len(reference) or not len(arriving):
         raise ValueError("reference, arriving: a file without conversations")
+    if any((file[:, k] < 0).any() for file in (reference, arriving) for k, is_one in enumerate(amount) if is_one):
+        raise ValueError("reference, arriving: an amount below 0")
     views = _views(np.vstack([reference, arriving]).astype(float), amount, policy)
     first = np.arange(len(views.x)) < len(reference)
     chance = _chance(views, first, draws=draws, rng=np.random.default_rng(seed))

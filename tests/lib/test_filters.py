@@ -33,6 +33,7 @@ def test_nano_dollars_become_dollars_and_unknown_stays_unknown() -> None:
 def test_shares_have_one_digit_and_a_narrow_space() -> None:
     assert wording.percent(0.03) == "3.0\u202f%"
     assert wording.percent(0.634, 0) == "63\u202f%"
+    assert wording.percent(-0.001, 0) == "0\u202f%"
 
 
 def test_differences_carry_their_sign_and_zero_has_none() -> None:

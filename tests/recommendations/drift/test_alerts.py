@@ -137,6 +137,7 @@ def test_rules_are_made_changed_and_removed_over_http_and_nonsense_is_named(
     address = f"{BASE}/drift/{slug}/rules/{made.json()['id']}"
     changed = client.patch(address, {"quiet_hours": 48}, "application/json")
     wrong = client.patch(address, {"reference": "pinned"}, "application/json")
+    nowhere = client.patch(address, {"scope": "use_case", "scope_value": "7"}, "application/json")
     seen = client.get(f"{BASE}/drift/{slug}").json()
     gone = client.delete(address)
 
@@ -144,6 +145,7 @@ def test_rules_are_made_changed_and_removed_over_http_and_nonsense_is_named(
     assert changed.json()["quiet_hours"] == 48
     assert wrong.status_code == 400
     assert "pinned_since" in wrong.json()["error"]["fields"]
+    assert "no such use case" in nowhere.json()["error"]["fields"]["scope_value"]
     assert len(seen["rules"]) == 8  # one for each metric beside it
     assert gone.status_code == 204
     assert AuditEntry.objects.filter(project=project, action__startswith="drift_rule.").count() == 3

@@ -34,6 +34,56 @@ def test_two_snapshots_of_a_model_differ_with_direction_and_halves_of_one_do_not
     assert found["error"]["stated"] == 0.05
 
 
+def _row(**other: Any) -> dict[str, Any]:
+    return {
+        "task": "prime", "family": "gpt-4", "snapshot": "gpt-4-0314", "query_id": "q1", "ok": True, "latency_s": 1.0,
+        "cost_usd": 0.01, "completion_tokens": 5,
+    } | other  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([], "no task and family with two snapshots"),
+        ([_row()], "no task and family with two snapshots"),
+        ([_row(), _row(snapshot="gpt-4-0613")], "two queries at least; there are 1 and 1"),
+        ([_row(), _row(latency_s="fast")], "line 2: latency_s: expected a number from 0 on"),
+        ([_row(cost_usd=-1)], "line 1: cost_usd"),
+        ([_row(latency_s=float("inf"))], "line 1: latency_s"),
+        ([_row(ok=7)], "line 1: ok: expected true, false or a share"),
+        ([_row(task=None)], "line 1: task: expected a text"),
+        ([["prime"]], "line 1: expected an object"),
+        ([{name: value for name, value in _row().items() if name != "cost_usd"}], "no row has cost_usd"),
+        ([_row(ok=None, latency_s=None, cost_usd=float("nan"), completion_tokens=None)], "every value of every metric"),
+    ],
+)
+def test_a_file_that_makes_no_sense_is_refused_by_line(tmp_path: Path, rows: list[Any], said: str) -> None:
+    path = tmp_path / "file.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    with pytest.raises(SystemExit) as refused:
+        benchmark.compare_file(path, halves=0, error=0.05, seed=7)
+
+    assert said in str(refused.value)
+
+
+def test_files_that_are_all_equal_or_know_little_are_quiet(tmp_path: Path) -> None:
+    path = tmp_path / "file.jsonl"
+    sides = ("gpt-4-0314", "gpt-4-0613")
+    rows = [
+        _row(query_id=n, snapshot=side, latency_s=float("nan"), answer="a\u2028b", cost_usd=0)
+        for n in range(40)
+        for side in sides
+    ]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+    found = benchmark.compare_file(path, halves=3, error=0.05, seed=7)
+
+    assert [one["direction"] for one in found["checks"]] == ["none"] * 4
+    assert found["halves"] == {"splits": 3, "any_alarm": 0}
+    json.dumps(found, allow_nan=False)
+
+
 # ------------------------------------------------------------------------------------------------ usage_rates
 def first_alarm(values: Array, at: Array, *, view: View, series: int) -> float | None:
     """Days into the second week of the first alarm against the first week."""
