@@ -1,4 +1,4 @@
-"""What would change an outcome, in words. Pure."""
+"""What would change an outcome, and what would settle one, in words. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -74,3 +74,71 @@ def _then(change: _Change, *, stands: bool) -> str:
     if stands:
         return f"{stated}, stands"
     return f"{stated}, {change['recommended']} instead" if change["recommended"] else f"{stated}, no recommendation"
+
+
+# ------------------------------------------------------------------------------------------------ next step
+def next_step(step: Mapping[str, Any] | None, *, leader: str | None, saving: Mapping[str, Any] | None = None) -> str:
+    """The cheapest step that could settle it, with its calls, its price and what it would bring; `step`: of `settling`.
+
+    Args:
+        leader: the candidate that came nearest.
+        saving: what it would save a month, of `findings.saving`.
+    """
+    if step is None:
+        return ""
+    takes, missing, code = _takes(step), step.get("missing"), step["code"]
+    aside = f", {takes}," if takes else ""
+    run = f"A new run of {wording.count(step.get('prompts'))} prompts{aside}"
+    also = f"; {run[0].lower()}{run[1:]} would, too" if step.get("prompts") else ""
+    holds = "settles it with 80 % chance if the trend holds"
+    texts = {
+        "more_prompts": f"{run} {holds}.{_yet_to_come(step)}{_brings(leader, saving)}",
+        "more_labels": f"People's scores of {step.get('labels')} pairs of answers {holds.replace('settles', 'settle')}"
+        f"{also}.{_brings(leader, saving)}",
+        "more_logs": f"{missing} more replayable prompts are needed before an evaluation can start.",
+        "more_conversations": f"{missing} more conversations are needed{f': {takes}' if takes else ''}.",
+        "another_judge": f"Another judge{aside} or labels by people would tell which judge to trust.",
+        "mend_judges": "Look at the unscored answers: a judge that answers in the asked form is needed"
+        f"{f'; to ask for them again takes {takes}' if takes else ''}.",
+        "more_candidates": "Connect another provider, or lift a ban or limit: the reasons stand beside each model.",
+        "nothing": _nothing(step.get("worse_on") or (), leader),
+    }
+    return texts[code]
+
+
+def next_step_of(outcome: Mapping[str, Any], *, leader: str | None) -> str:
+    """The same of a stored Evaluation.outcome; empty: it is settled, there is none yet, or an earlier release's."""
+    return next_step(outcome.get("next_step"), leader=leader, saving=outcome.get("saving"))
+
+
+def _takes(step: _Change) -> str:
+    """Price and calls, as far as they are known."""
+    kinds = (("model_calls", "to models"), ("judge_calls", "to judges"))
+    calls = " and ".join(f"{step[name]:,} calls {whom}" for name, whom in kinds if step.get(name))
+    if step.get("cost_usd") is None:
+        return calls
+    price = f"about {wording.dollars(step['cost_usd'], _digits(step['cost_usd']))}"
+    return f"{price} ({calls})" if calls else price
+
+
+def _digits(amount_usd: float) -> int | None:
+    return 0 if abs(amount_usd) >= 100 else 2 if abs(amount_usd) >= 0.1 else None
+
+
+def _nothing(worse_on: Sequence[str], leader: str | None) -> str:
+    if not worse_on or leader is None:
+        return "No number of further prompts promises to settle it: what was measured may still go either way."
+    names = [name.replace("_", " ") for name in worse_on]
+    said = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"More prompts would not help: {leader} falls short on {said} by what was measured."
+
+
+def _yet_to_come(step: _Change) -> str:
+    return f" {step['missing']:,} of them are yet to be logged." if step.get("missing") else ""
+
+
+def _brings(leader: str | None, saving: _Change | None) -> str:
+    usd = (saving or {}).get("saving_usd")
+    if not leader or usd is None or usd <= 0:
+        return ""
+    return f" If it passes, {leader} saves about {wording.dollars(usd, _digits(usd))} a month."

@@ -9,7 +9,7 @@ import numpy as np
 from django.db import transaction
 
 from agentopt.lib.errors import Conflict
-from evaluation import accuracy, findings, labels, ledger, measurements, scores
+from evaluation import accuracy, breakdown, findings, labels, ledger, measurements, scores, settling
 from evaluation.judges import panel
 from evaluation.measurements import Cell, Line, Measurements, Table
 from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, Seat
@@ -240,7 +240,7 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
     measures = look.measures if look else {}
     took = ledger.counts(evaluation)
     found = measured(evaluation, rows=outcome.prompts)
-    table = measurements.table(found)
+    table, volume = measurements.table(found), findings.calls_a_month(evaluation.population)
     return {
         "code": outcome.code,
         "reason": outcome.reason,
@@ -258,6 +258,9 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
             if weight and look and (name not in measures or not measures[name].prompts)
         ),
         "use_cases": findings.use_case_rows(table, policy, outcome),
+        "by_use_case": breakdown.rows(table, policy, outcome, calls_a_month=volume),
+        "saving": findings.saving(table, policy, outcome, calls_a_month=volume),
+        "next_step": _next_step(evaluation, outcome, found, columns=columns, unscored=took["unscored"]),
         "changes": findings.changes(
             table, policy, outcome, total=total_of(evaluation), arms=[column.offer.name for column in columns],
             judges=panel.models(found.chairs),
@@ -267,8 +270,28 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def _next_step(
+    evaluation: Evaluation, outcome: Outcome, found: Measurements, *, columns: Sequence[Candidate], unscored: int
+) -> dict[str, Any] | None:
+    """What would settle it; a noise floor has nothing to settle."""
+    if evaluation.kind == Evaluation.Kind.NOISE:
+        return None
+    arms, policy = [ledger.arm(evaluation, column) for column in columns], Policy.from_json(evaluation.policy)
+    return settling.cheapest(outcome, policy, found, arms=arms, coverage=evaluation.population, unscored=unscored)
+
+
 def _finding_json(finding: outcomes.Finding, pk: int) -> dict[str, Any]:
-    return {"candidate": pk, "state": finding.state, "code": finding.code, "prompts": finding.prompts}
+    """What became of a candidate; `looked`: prompts of its last look, of the ranking or of its own test."""
+    look = finding.look
+    return {
+        "candidate": pk,
+        "state": finding.state,
+        "code": finding.code,
+        "prompts": finding.prompts,
+        "stage": "" if look is None else "ranking" if look.ranking else "test",
+        "looked": 0 if look is None else look.prompts,
+        "worse_on": [c.metric for c in look.conditions if c.estimate <= c.bar] if look else [],
+    }
 
 
 def _saved(evaluation: Evaluation, outcome: Outcome, spent_nanousd: int, *, policy: Policy) -> dict[str, Any]:

@@ -1,16 +1,19 @@
-"""What is found beside an outcome: use cases, what would change it, and the words for it. Pure.
+"""What is found beside an outcome: use cases, the saving, and what would change it. Pure.
 
 Findings describe; only the outcome decides. Brings numpy and scipy through the engine, so pages read what is stored.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from evaluation import savings
 from evaluation.measurements import Table
-from evaluation.statistics import sensitivity, use_cases
+from evaluation.statistics import fixed_point, sensitivity, use_cases
 from evaluation.statistics.decision import Outcome, Policy
+from evaluation.statistics.evidence import mean_interval
 from evaluation.statistics.use_cases import UseCaseFinding
 
 _Rows = list[dict[str, Any]]
@@ -55,6 +58,31 @@ def use_case_rows(table: Table, policy: Policy, outcome: Outcome) -> _Rows:
         }
         for one in by_use_case(table, policy, outcome, column=outcome.leader)
     ]
+
+
+def calls_a_month(coverage: Mapping[str, Any]) -> float | None:
+    """At the rate of the window, of Evaluation.population; None: it is too short to tell."""
+    calls, days = coverage.get("calls"), coverage.get("days")
+    return savings.monthly_calls(calls, days=days) if calls and days else None
+
+
+def saving(table: Table, policy: Policy, outcome: Outcome, *, calls_a_month: float | None) -> dict[str, Any]:
+    """What the leader would save a month, from the mean difference of cost per call.
+
+    Returns:
+        savings.Saving as a row, and `n` prompts; or `unknown` with the reason: cost_unknown, volume_unknown.
+    """
+    cost = table.samples.cost_usd
+    if cost is None or outcome.leader is None:
+        return {"unknown": "cost_unknown"}
+    pairs = cost[:, [0, outcome.leader]]
+    found = mean_interval(pairs[:, 0] - pairs[:, 1], table.samples.unit, policy)
+    if found is None or calls_a_month is None:
+        return {"unknown": "cost_unknown" if found is None else "volume_unknown"}
+    known = pairs[np.isfinite(pairs).all(1)]
+    now, then = (float(mean) for mean in fixed_point.mean(known))
+    promised = savings.promised(calls_a_month, now_usd=now, then_usd=then, interval=(found.low, found.high))
+    return {**dataclasses.asdict(promised), "n": int(known.shape[0])}
 
 
 def changes(

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from evaluation.models import Charge, Evaluation, Replay, Verdict
+from evaluation.models import Candidate, Charge, Evaluation, Replay, Verdict
 
 
 def spent_nanousd(evaluation: Evaluation) -> int:
@@ -50,6 +50,20 @@ def counts(evaluation: Evaluation) -> dict[str, Any]:
     )
     unpriced = replays.pop("unpriced") + verdicts.pop("unpriced")
     return {**replays, **verdicts, "unpriced_calls": unpriced, "spent_nanousd": spent_nanousd(evaluation)}
+
+
+def arm(evaluation: Evaluation, candidate: Candidate) -> dict[str, Any]:
+    """A model with what its calls and their verdicts cost in all; None: of one of them it is not known."""
+    whole = {"n": Count("pk"), "priced": Count("cost_nanousd"), "cost": Sum("cost_nanousd", default=0)}
+    answers = _replays(evaluation).filter(candidate=candidate).aggregate(**whole)
+    verdicts = _verdicts(evaluation).filter(replay__candidate=candidate).aggregate(**whole)
+    return {
+        "name": candidate.offer.name,
+        "provider": candidate.offer.provider,
+        "answers": answers["n"],
+        "cost_nanousd": answers["cost"] if answers["priced"] == answers["n"] else None,
+        "verdicts_nanousd": verdicts["cost"] if verdicts["priced"] == verdicts["n"] else None,
+    }
 
 
 def _replays(evaluation: Evaluation) -> "QuerySet[Replay]":

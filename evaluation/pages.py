@@ -10,7 +10,7 @@ from django.utils import timezone
 from agentopt.lib import charts
 from agentopt.lib.money import NANO
 from agentopt.lib.wording import DASH, count, dollars, interval, percent, score, signed
-from evaluation import changes, conditions, grounds, noise, plots, selectors, standing, studies, tabs
+from evaluation import by_use_case, changes, conditions, grounds, noise, plots, selectors, standing, studies, tabs
 from evaluation.models import Candidate, Evaluation, Look
 from evaluation.noise import Floor
 from evaluation.selectors import Arm, Detail
@@ -157,18 +157,6 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class UseCase:
-    """What was found in one use case, as texts."""
-
-    name: str
-    prompts: int
-    estimate: str
-    interval: str
-    chance_worse: float
-    is_worse: bool
-
-
-@dataclass(frozen=True)
 class Progress:
     """How far a run is: its stages, the step at hand, and what was counted."""
 
@@ -223,8 +211,10 @@ class Sight:
     noise: Floor | None
     study: list[studies.Part]
     mixed: str  # the outcome of the whole study
-    use_cases: list[UseCase]
+    use_cases: list[by_use_case.Line]
     changes: list[changes.Said]
+    next_step: str  # what would settle it; empty: it is settled, or runs
+    saving: Mapping[str, Any] | None  # of the leader in a month; None: not known, or not there yet
     stopping: Stopping | None  # once there is a result
     judges: list[JudgeRow]
     coverage: standing.Coverage  # without examples
@@ -260,8 +250,10 @@ def sight(evaluation: Evaluation) -> Sight:
         noise=floor,
         study=parts,
         mixed=studies.sentence(parts),
-        use_cases=_use_cases(found),
+        use_cases=by_use_case.lines({"checks": shown["checks"], **(found.outcome or {})}) if shown else [],
         changes=_changes(found),
+        next_step=changes.next_step_of(found.outcome or {}, leader=found.row.leader),
+        saving=_saving(found),
         stopping=_stopping(found),
         judges=_judge_rows(found),
         coverage=standing.coverage(evaluation, with_examples=False),
@@ -406,24 +398,18 @@ def _note(arm: Arm, code: str, looks: Sequence[Look]) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ what was shown
-def _use_cases(found: Detail) -> list[UseCase]:
-    """What was found by use case, the flagged ones first."""
-    rows = sorted((found.outcome or {}).get("use_cases", []), key=lambda row: (not row["worse"], row["estimate"]))
-    return [
-        UseCase(
-            row["use_case"] or "without a use case", row["prompts"], signed(row["estimate"]), interval(row),
-            row["chance_worse"], row["worse"],
-        )
-        for row in rows
-    ]  # fmt: skip
-
-
 def _changes(found: Detail) -> list[changes.Said]:
     outcome = found.outcome or {}
     return changes.said(
         outcome.get("changes", []), recommended=found.row.recommended, leader=found.row.leader,
         unscored=outcome.get("unscored", 0),
     )  # fmt: skip
+
+
+def _saving(found: Detail) -> Mapping[str, Any] | None:
+    """What the leader would save a month; a noise floor has no leader that could."""
+    known = (found.outcome or {}).get("saving") or {}
+    return known if "saving_usd" in known and found.row.kind != Evaluation.Kind.NOISE else None
 
 
 def _stopping(found: Detail) -> Stopping | None:

@@ -61,6 +61,11 @@ def prompts_paid(evaluation: Evaluation) -> int:
     return called.aggregate(n=Count("sample", distinct=True))["n"] or 0
 
 
+def prompts_at_most(evaluation: Evaluation) -> int:
+    """Prompts that a candidate may be asked."""
+    return min(evaluation.limit, evaluation.samples.count())
+
+
 def shown(found: Detail, looks: Sequence[Look]) -> dict[str, Any] | None:
     """Conditions and looks of the leader, or of the candidate being tried; `looks`: the ranking first, by prompts."""
     leader = (found.outcome or {}).get("leader")
@@ -319,7 +324,7 @@ def summary(evaluation: Evaluation, found: Detail, *, now: datetime) -> dict[str
             "answers": found.spend.answers,
             "verdicts": found.spend.verdicts,
             "prompts_paid": prompts_paid(evaluation),
-            "prompts_at_most": min(evaluation.limit, evaluation.samples.count()),
+            "prompts_at_most": prompts_at_most(evaluation),
             "conditions": conditions_of(found, list(evaluation.looks.order_by("-ranking", "prompts"))),
             "answers_expected": found.forecast.get("replay_calls_expected"),
             "verdicts_expected": found.forecast.get("judge_calls_expected"),

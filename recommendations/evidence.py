@@ -11,18 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from agentopt.lib import money
-from evaluation import conditions, findings, measurements
+from evaluation import breakdown, conditions, findings, measurements, settling
+from evaluation.breakdown import SAME
 from evaluation.judges import panel
 from evaluation.measurements import Measurements, Table
-from evaluation.statistics import decision, intervals, next_step, sensitivity
+from evaluation.statistics import decision, fixed_point, intervals
 from evaluation.statistics.decision import Finding, Look, Outcome, Policy, Samples, Wanted
-from evaluation.statistics.evidence import mean_interval
 from evaluation.values import LOW_COVERAGE
-from recommendations import breakdown, savings
-from recommendations.breakdown import SAME
 
-SCHEMA = 2  # 1 lacks `by_use_case`, and the use case of the worst cases
+SCHEMA = 3  # 1 lacks `by_use_case`, and the use case of the worst cases; 2 what the next step takes
 WORST = 5
 Document = dict[str, Any]
 Inputs = Mapping[str, Any]
@@ -71,6 +68,7 @@ def document(inputs: Inputs) -> Document:
     outcome, policy = case.outcome, case.policy
     leader = outcome.findings[outcome.leader - 1] if outcome.leader else None
     look = leader.look if leader else None
+    volume = findings.calls_a_month(inputs["coverage"])
     return {
         "schema": SCHEMA,
         "question": {**inputs["question"], "least_prompts": policy.least_prompts, "least_units": policy.least_units},
@@ -83,12 +81,15 @@ def document(inputs: Inputs) -> Document:
             *(_candidate(case, column) for column in range(1, len(case.arms))),
         ],
         "pruned": inputs["pruned"],
-        "saving": _saving(case),
+        "saving": findings.saving(case.table, policy, outcome, calls_a_month=volume),
         "judges": _judges(case),
         "coverage": inputs["coverage"],
         "spend": inputs["spend"],
         "left_out": _left_out(case.samples, policy, inputs["coverage"]),
-        "next_step": _next_step(case),
+        "next_step": settling.cheapest(
+            outcome, policy, case.measured, arms=case.arms, coverage=inputs["coverage"],
+            unscored=inputs["verdicts"]["unscored"],
+        ),
         "changes": findings.changes(
             case.table,
             policy,
@@ -98,9 +99,9 @@ def document(inputs: Inputs) -> Document:
             arms=[arm["name"] for arm in case.arms],
         ),
         "use_cases": findings.use_case_rows(case.table, policy, outcome),
-        "by_use_case": breakdown.rows(case.table, policy, outcome, calls_a_month=_calls_a_month(case)),
+        "by_use_case": breakdown.rows(case.table, policy, outcome, calls_a_month=volume),
         **_cases(case),
-    }
+    }  # fmt: skip
 
 
 def _decided(inputs: Inputs) -> _Case:
@@ -218,41 +219,6 @@ def _candidate(case: _Case, column: int) -> Document:
     }
 
 
-# ------------------------------------------------------------------------------------------------ money
-def _calls_a_month(case: _Case) -> float | None:
-    """At the rate of the window; None: it is too short to tell."""
-    calls, days = case.inputs["coverage"].get("calls"), case.inputs["coverage"].get("days")
-    return savings.monthly_calls(calls, days=days) if calls and days else None
-
-
-def _saving(case: _Case) -> Document:
-    """A month at the volume of the window, from the mean difference of cost per call."""
-    column, samples = case.outcome.leader, case.samples
-    if column is None or samples.cost_usd is None:
-        return {"unknown": "cost_unknown"}
-    now, then = samples.cost_usd[:, 0], samples.cost_usd[:, column]
-    both = np.isfinite(now) & np.isfinite(then)
-    found = mean_interval(np.where(both, now - then, np.nan), samples.unit, case.policy)
-    calls = _calls_a_month(case)
-    if found is None or calls is None:
-        return {"unknown": "cost_unknown" if found is None else "volume_unknown"}
-    promised = savings.promised(
-        calls,
-        now_usd=float(np.mean(now[both])),
-        then_usd=float(np.mean(then[both])),
-        interval=(found.low, found.high),
-    )
-    return {
-        "monthly_calls": promised.monthly_calls,
-        "now_usd": promised.now_usd,
-        "then_usd": promised.then_usd,
-        "saving_usd": promised.saving_usd,
-        "low_usd": promised.low_usd,
-        "high_usd": promised.high_usd,
-        "n": int(both.sum()),
-    }
-
-
 # ------------------------------------------------------------------------------------------------ judges and gaps
 def _judges(case: _Case) -> Document:
     seats = sorted(case.inputs["seats"], key=lambda seat: (seat["model"], seat["rubric"]))
@@ -268,8 +234,8 @@ def _judges(case: _Case) -> Document:
         return found
     whole = by[np.isfinite(by[:, [0, column]]).all((1, 2))][:, [0, column]]
     if whole.shape[0]:
-        found["disagreement"] = float((whole.max(2) - whole.min(2)).mean(0).max())
-        alone = (whole[:, 1] - whole[:, 0]).mean(0)
+        found["disagreement"] = float(fixed_point.mean(whole.max(2) - whole.min(2)).max())
+        alone = fixed_point.mean(whole[:, 1] - whole[:, 0])
         found["alone"] = {model: float(value) for model, value in zip(case.judges, alone, strict=True)}
     return found
 
@@ -290,50 +256,6 @@ def _left_out(samples: Samples, policy: Policy, coverage: Mapping[str, Any]) -> 
     if coverage.get("replayable", 0) < (1 - LOW_COVERAGE) * coverage.get("calls", 0):
         out.append("low_coverage")
     return out
-
-
-def _next_step(case: _Case) -> Document | None:
-    """The cheapest step that could settle an outcome that is no recommendation."""
-    outcome, coverage = case.outcome, case.inputs["coverage"]
-    if outcome.recommended is not None:
-        return None
-    if outcome.code == "too_few_prompts":
-        return {"code": "more_logs", "missing": max(0, case.policy.least_prompts - coverage.get("replayable", 0))}
-    if outcome.code == "too_few_conversations":
-        return {
-            "code": "more_conversations",
-            "missing": max(1, case.policy.least_units - coverage.get("conversations", 0)),
-        }
-    fixed = {
-        "no_candidate": "more_candidates",
-        "too_many_unscored": "mend_judges",
-        "judges_disagree": "another_judge",
-        "judge_unfit": "another_judge",
-        "no_candidate_likely": "nothing",
-    }
-    if outcome.code in fixed:
-        return {"code": fixed[outcome.code], "worse_on": list(sensitivity.worse_on(outcome))}
-    return _cheapest(case)
-
-
-def _cheapest(case: _Case) -> Document:
-    """Labels or more prompts. The error of this run is spent, so more prompts mean a new run on fresh ones."""
-    each = _cost_of(case, 1)
-    found = next_step.cheapest(case.outcome, case.policy, prices=next_step.Prices(prompt_usd=each))
-    prompts = sensitivity.prompts_for_leader(case.outcome, case.policy, repeats=1)
-    if found is None or found.code == next_step.Code.NOTHING:
-        return {"code": "nothing", "worse_on": list(sensitivity.worse_on(case.outcome))}
-    cost = None if prompts is None else _cost_of(case, prompts)
-    return {"code": found.code.value, "prompts": prompts, "labels": found.labels, "cost_usd": cost}
-
-
-def _cost_of(case: _Case, prompts: int) -> float | None:
-    """What so many more prompts would cost, at the mean of the leader's answers and their verdicts; None: unknown."""
-    mine, base = case.arms[case.outcome.leader or 0], case.arms[0]
-    known = (mine["cost_nanousd"], mine["verdicts_nanousd"], base["verdicts_nanousd"])
-    if None in known or not mine["answers"]:
-        return None
-    return float(money.usd(round(prompts * sum(known) / mine["answers"])) or 0)
 
 
 def _cases(case: _Case) -> Document:

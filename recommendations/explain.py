@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentopt.lib import wording
+from evaluation import by_use_case
 from evaluation import changes as changed
-from recommendations import by_use_case
 
 Evidence = Mapping[str, Any]
 VOLUME_STEP = 10_000  # calls a month
@@ -100,24 +100,8 @@ def _what_holds_back(evidence: Evidence) -> list[str]:
 
 
 def next_step(evidence: Evidence) -> str:
-    """The cheapest step that could settle it, with its price."""
-    step = evidence["next_step"]
-    if step is None:
-        return ""
-    price = f", about {dollars(step['cost_usd'])}," if step.get("cost_usd") is not None else ""
-    run = f"A new run of {step.get('prompts')} prompts{price}"
-    texts = {
-        "more_prompts": f"{run} settles it with 80 % chance if the trend holds.",
-        "more_labels": f"People's scores of {step.get('labels')} pairs of answers settle it with 80 % chance if the "
-        f"trend holds{f'; {run[0].lower()}{run[1:]} would, too' if step.get('prompts') else ''}.",
-        "more_logs": f"{step.get('missing')} more replayable prompts are needed before an evaluation can start.",
-        "more_conversations": f"{step.get('missing')} more conversations are needed.",
-        "another_judge": "Another judge, or labels by people, would tell which judge to trust.",
-        "mend_judges": "Look at the unscored answers: a judge that answers in the asked form is needed.",
-        "more_candidates": "Connect another provider, or lift a ban or limit: the reasons stand beside each model.",
-        "nothing": "More prompts would not help: the candidates measured are worse, or not cheaper enough.",
-    }
-    return texts[step["code"]]
+    """The cheapest step that could settle it, with its calls, its price and what it would bring."""
+    return changed.next_step(evidence["next_step"], leader=evidence["outcome"]["leader"], saving=evidence.get("saving"))
 
 
 def changes(evidence: Evidence) -> list[changed.Said]:

@@ -13,14 +13,14 @@ from django.db import IntegrityError, transaction
 from django.db.models import Count, Q
 from django.db.models.functions import TruncDate
 
-from evaluation import scores
+from evaluation import savings, scores
 from evaluation.judges import panel, rules
 from evaluation.models import Evaluation, Verdict
 from ingestion import usecases
 from ingestion.models import LogRecord, LogRecordQuerySet, ModelOffer
 from projects import audit, notifications
 from projects.models import Project
-from recommendations import promises, savings, states, takeover, transitions
+from recommendations import promises, states, takeover, transitions
 from recommendations.models import FollowUp, FollowUpLook, ProductionVerdict, Recommendation
 from recommendations.promises import Promise, Realised, Unit
 from recommendations.takeover import Day

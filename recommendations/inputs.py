@@ -5,10 +5,10 @@ from typing import Any
 from django.db.models import Count, Q, Sum
 
 from agentopt.lib import money
-from evaluation import comparison
-from evaluation.models import Candidate, Evaluation, Replay, Verdict
+from evaluation import comparison, ledger
+from evaluation.models import Evaluation, Replay, Verdict
 
-SCHEMA = 1
+SCHEMA = 2  # 1 lacks `question.detectable_difference`
 Inputs = dict[str, Any]
 
 
@@ -32,10 +32,11 @@ def read(evaluation: Evaluation, *, agent: str | None = None) -> Inputs:
             "goal_version": evaluation.goal.version,
             "seed": evaluation.seed,
             "limit": evaluation.limit,
+            "detectable_difference": evaluation.forecast.get("detectable_difference"),
         },
         "policy": evaluation.policy,
         "total": comparison.total_of(evaluation),
-        "arms": [_arm(evaluation, arm) for arm in arms],
+        "arms": [ledger.arm(evaluation, arm) for arm in arms],
         "pruned": _pruned(evaluation),
         "seats": _seats(evaluation),
         "verdicts": _verdicts(evaluation).aggregate(
@@ -47,21 +48,6 @@ def read(evaluation: Evaluation, *, agent: str | None = None) -> Inputs:
         "samples": list(evaluation.samples.order_by("position").values_list("record_id", flat=True)),
         # beyond the rows that were reached only the baseline has values, and not of a fair sample: its logged failures
         "measurements": comparison.measured(evaluation, rows=reached).to_json(),
-    }
-
-
-def _arm(evaluation: Evaluation, arm: Candidate) -> Inputs:
-    """A model with what its calls and their verdicts cost in all; None: of one of them it is not known."""
-    replays = Replay.objects.filter(sample__evaluation=evaluation, candidate=arm)
-    answers = replays.aggregate(n=Count("pk"), priced=Count("cost_nanousd"), cost=Sum("cost_nanousd", default=0))
-    judged = _verdicts(evaluation).filter(replay__candidate=arm)
-    verdicts = judged.aggregate(n=Count("pk"), priced=Count("cost_nanousd"), cost=Sum("cost_nanousd", default=0))
-    return {
-        "name": arm.offer.name,
-        "provider": arm.offer.provider,
-        "answers": answers["n"],
-        "cost_nanousd": answers["cost"] if answers["priced"] == answers["n"] else None,
-        "verdicts_nanousd": verdicts["cost"] if verdicts["priced"] == verdicts["n"] else None,
     }
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from agentopt.lib import wording
-from evaluation import conditions
-from recommendations import by_use_case, explain, sections
+from evaluation import by_use_case, conditions
+from recommendations import explain, sections
 
 Evidence = Mapping[str, Any]
 _MARKS = re.compile(r"([\\`*_{}\[\]<>()#+!|~])")

@@ -16,9 +16,9 @@ from recommendations.models import Basis, Recommendation
 _ROOT = Path(__file__).resolve().parents[1]
 # the files that turn inputs into evidence
 _ENGINE = (
-    "evaluation/statistics/*.py", "evaluation/measurements.py", "evaluation/judges/panel.py",
-    "evaluation/judges/rules.py", "recommendations/evidence.py", "recommendations/breakdown.py",
-    "recommendations/savings.py",
+    "evaluation/statistics/*.py", "evaluation/measurements.py", "evaluation/repeating.py", "evaluation/findings.py",
+    "evaluation/breakdown.py", "evaluation/settling.py", "evaluation/savings.py", "evaluation/conditions.py",
+    "evaluation/judges/panel.py", "evaluation/judges/rules.py", "recommendations/evidence.py", "agentopt/lib/money.py",
 )  # fmt: skip
 
 
@@ -53,6 +53,13 @@ def provenance(inputs: Mapping[str, Any]) -> dict[str, Any]:
         "numpy": np.__version__,
         "scipy": scipy.__version__,
         "machine": platform.machine(),
+        **_settled(inputs),
+    }
+
+
+def _settled(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """What was settled before the first call, as the inputs have it."""
+    return {
         "seed": inputs["question"]["seed"],
         "policy": inputs["policy"],
         "judges": [
@@ -72,6 +79,23 @@ def engine_hash() -> str:
     return found.hexdigest()
 
 
+def _claimed(
+    stated: Mapping[str, Any], provenance: Mapping[str, Any], *, inputs: Mapping[str, Any], evidence: Mapping[str, Any]
+) -> Difference | None:
+    """What is said around the evidence against it: the outcome, its confidence, and what was settled before."""
+    outcome, settled = evidence["outcome"], _settled(inputs)
+    follows = {
+        "kind": Recommendation.Kind.SWITCH if outcome["recommended"] else Recommendation.Kind.NONE,
+        "confidence": outcome["confidence"],
+        "model": outcome["leader"],
+    }
+    told = {name: stated[name] for name in follows}
+    known = {name: provenance[name] for name in settled if name in provenance}  # the first releases had fewer
+    return first_difference(told, follows, "recommendation") or first_difference(
+        known, {name: settled[name] for name in known}, "provenance"
+    )
+
+
 # ------------------------------------------------------------------------------------------------ from rows
 def reproduce(recommendation: Recommendation) -> Difference | None:
     """Read the inputs from rows again and recompute the evidence; None: both identical to what was stored.
@@ -88,10 +112,16 @@ def reproduce(recommendation: Recommendation) -> Difference | None:
     if basis is not None:  # recommendations of earlier releases have none
         if fingerprint(basis.inputs) != basis.inputs_hash:
             return Difference("inputs_hash", basis.inputs_hash, fingerprint(basis.inputs))
-        found = first_difference(basis.inputs, now, "inputs")
+        found = first_difference(basis.inputs, _as_old(now, basis.inputs, newest=inputs.SCHEMA), "inputs")
         if found is not None:
             return found
-    return _recomputed(now, evidence)
+    candidate = recommendation.candidate
+    said = {
+        "kind": recommendation.kind,
+        "confidence": recommendation.confidence,
+        "model": None if candidate is None else candidate.offer.name,
+    }
+    return _claimed(said, recommendation.provenance, inputs=now, evidence=evidence) or _recomputed(now, evidence)
 
 
 def _recomputed(inputs: Mapping[str, Any], evidence: Mapping[str, Any]) -> Difference | None:
@@ -102,16 +132,19 @@ def _recomputed(inputs: Mapping[str, Any], evidence: Mapping[str, Any]) -> Diffe
         again = json.loads(canonical(document(inputs)))
     except Undecided as error:
         return Difference("evidence.outcome", canonical(evidence["outcome"])[:200], str(error))
-    return first_difference(evidence, _as_old(again, evidence) if evidence.get("schema") != SCHEMA else again)
+    return first_difference(evidence, _as_old(again, evidence, newest=SCHEMA))
 
 
-def _as_old(now: Any, stored: Any) -> Any:
-    """What was recomputed without the names that the stored document, of an earlier schema, does not have."""
+def _as_old(now: Any, stored: Any, *, newest: int) -> Any:
+    """A document of the newest schema without the names that a stored one of an earlier schema does not have."""
+    return now if stored.get("schema") == newest else {**_without_new(now, stored), "schema": stored.get("schema")}
+
+
+def _without_new(now: Any, stored: Any) -> Any:
     if isinstance(stored, dict) and isinstance(now, dict):
-        kept = {key: _as_old(value, stored[key]) for key, value in now.items() if key in stored}
-        return kept | ({"schema": stored["schema"]} if "schema" in stored else {})
+        return {key: _without_new(value, stored[key]) for key, value in now.items() if key in stored}
     if isinstance(stored, list) and isinstance(now, list) and len(stored) == len(now):
-        return [_as_old(value, old) for value, old in zip(now, stored, strict=True)]
+        return [_without_new(value, old) for value, old in zip(now, stored, strict=True)]
     return now
 
 
@@ -148,7 +181,9 @@ def reproduce_bundle(bundle: Any) -> Difference | None:
     for name in ("inputs", "evidence"):
         if fingerprint(bundle[name]) != bundle[f"{name}_hash"]:
             return Difference(f"{name}_hash", bundle[f"{name}_hash"], fingerprint(bundle[name]))
+    given, evidence = bundle["inputs"], bundle["evidence"]
     try:
-        return _recomputed(bundle["inputs"], bundle["evidence"])
+        said = _claimed(bundle["recommendation"], bundle["provenance"], inputs=given, evidence=evidence)
+        return said or _recomputed(given, evidence)
     except (ArithmeticError, LookupError, TypeError, ValueError) as error:
         raise bundles.BadBundle(f"Its inputs cannot be read: {type(error).__name__}: {error}") from error

@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from evaluation import conditions, noise
+from evaluation import by_use_case, conditions, noise
 from evaluation import plots as evaluation_plots
 from evaluation.noise import Floor
-from recommendations import by_use_case, explain, plots, sections, selectors
+from recommendations import explain, plots, sections, selectors
 from recommendations.models import Recommendation
 
 

@@ -22,7 +22,8 @@ PURE = """
     evaluation/adaptation.py evaluation/tool_calls.py evaluation/repeating.py evaluation/diffs.py
     evaluation/values.py evaluation/policy.py evaluation/selection.py evaluation/sampling.py evaluation/budget.py
     evaluation/ranking.py evaluation/traffic.py evaluation/learning.py evaluation/measurements.py
-    evaluation/findings.py evaluation/changes.py evaluation/grounds.py evaluation/conditions.py
+    evaluation/findings.py evaluation/settling.py evaluation/savings.py evaluation/by_use_case.py
+    evaluation/breakdown.py evaluation/changes.py evaluation/grounds.py evaluation/conditions.py
     evaluation/statistics/*.py
     evaluation/judges/base.py evaluation/judges/rules.py evaluation/judges/parsing.py evaluation/judges/panel.py
     evaluation/judges/leanings.py
@@ -30,9 +31,9 @@ PURE = """
     recommendations/drift/scales.py recommendations/drift/references.py recommendations/drift/detectors.py
     recommendations/drift/snapshots.py recommendations/drift/columns.py recommendations/drift/values.py
     recommendations/drift/series.py recommendations/drift/events.py recommendations/drift/plots.py
-    recommendations/values.py recommendations/engine.py recommendations/explain.py recommendations/savings.py
+    recommendations/engine.py recommendations/explain.py
     recommendations/states.py recommendations/promises.py recommendations/takeover.py recommendations/reports.py
-    recommendations/following.py recommendations/by_use_case.py recommendations/breakdown.py
+    recommendations/following.py
     recommendations/retelling.py
     agentopt/lib/money.py agentopt/lib/wording.py agentopt/lib/windows.py agentopt/lib/judge_form.py
     agentopt/lib/patterns.py

@@ -41,7 +41,9 @@ def test_json_holds_the_outcome_and_the_calls(ready: Project) -> None:
     assert [row["model"] for row in found["candidates"]] == ["lumen-flash"]
     assert found["planned_answers"] == 35
     assert found["saved_answers"] == 35 - found["answers"]
-    assert found["dropped"] == (["lumen-flash"] if found["reason"] == "no_candidate_likely" else [])
+    assert [row["model"] for row in found["dropped"]] == (
+        ["lumen-flash"] if found["reason"] == "no_candidate_likely" else []
+    )
     assert {change["name"] for change in found["changes"]} >= {"unscored_as_failures", "margin_needed"}
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 from django.test import Client
 
+from evaluation import by_use_case
 from projects.models import Project, User
-from recommendations import by_use_case, explain
+from recommendations import explain
 from tests.recommendations import documents
 
 

@@ -165,6 +165,27 @@ def test_a_tampered_score_shows_in_the_evidence(made: Recommendation) -> None:
 
 
 @pytest.mark.parametrize(
+    ("part", "change", "path"),
+    [
+        ("recommendation", {"confidence": 0.999}, "recommendation.confidence"),
+        ("recommendation", {"kind": "other"}, "recommendation.kind"),
+        ("recommendation", {"model": "sable-pro"}, "recommendation.model"),
+        ("provenance", {"seed": 8}, "provenance.seed"),
+        ("provenance", {"prices": []}, "provenance.prices"),
+    ],
+)
+def test_what_is_said_around_the_evidence_must_follow_from_it(
+    made: Recommendation, part: str, change: dict[str, Any], path: str
+) -> None:
+    bundle = bundle_of(made)
+
+    found = reproduction.reproduce_bundle(bundle | {part: bundle[part] | change})
+
+    assert found is not None
+    assert found.path == path
+
+
+@pytest.mark.parametrize(
     ("change", "said"),
     [
         ({"format": "something"}, "no evidence bundle"),

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from agentopt.lib import money
 from agentopt.lib.errors import AgentOptError
-from evaluation import anchors, run, selectors, services, studies
+from evaluation import anchors, changes, run, selectors, services, standing, studies
 from evaluation.models import Candidate, Evaluation
 from evaluation.planning import Plan
 from evaluation.repeating import Baseline
@@ -99,10 +99,10 @@ class Command(BaseCommand):
         """Print what came out, and end with an error where one has not come to its end."""
         found = [selectors.detail(evaluation) for evaluation in opened]
         parts = studies.parts(opened[0])
+        told = [summary(one, evaluation) for one, evaluation in zip(found, opened, strict=True)] if as_json else []
         if as_json and not parts:
-            self.stdout.write(_json(summary(found[0])))
+            self.stdout.write(_json(told[0]))
         elif as_json:
-            told = [summary(one) for one in found]
             self.stdout.write(
                 _json({"study": opened[0].study, "outcome": studies.sentence(parts), "evaluations": told})
             )
@@ -147,10 +147,10 @@ class Command(BaseCommand):
             anchors.follow(evaluation)
 
 
-def summary(found: selectors.Detail) -> dict[str, Any]:
+def summary(found: selectors.Detail, evaluation: Evaluation) -> dict[str, Any]:
     """An evaluation as this command prints it with --json."""
     row, spend, outcome = found.row, found.spend, found.outcome or {}
-    codes = {one["candidate"]: one["code"] for one in outcome.get("candidates", [])}
+    ends = {one["candidate"]: one for one in outcome.get("candidates", [])}
     return {
         "evaluation": row.number,
         "kind": row.kind,
@@ -166,7 +166,7 @@ def summary(found: selectors.Detail) -> dict[str, Any]:
             {
                 "model": arm.name,
                 "state": arm.state,
-                "code": codes.get(arm.id, ""),
+                "code": ends.get(arm.id, {}).get("code", ""),
                 "prompts": arm.prompts,
                 "quality_difference": arm.quality.estimate if arm.quality else None,
                 "interval": [arm.quality.low, arm.quality.high] if arm.quality else None,
@@ -183,10 +183,28 @@ def summary(found: selectors.Detail) -> dict[str, Any]:
         "planned_answers": outcome.get("planned_answers"),
         "saved_answers": outcome.get("saved_answers"),
         "saved_usd": None if outcome.get("saved_nanousd") is None else money.usd(outcome["saved_nanousd"]),
-        "dropped": [arm.name for arm in found.arms if arm.state in _DROPPED],
+        "dropped": [_dropped(arm.name, ends[arm.id]) for arm in found.arms if arm.state in _DROPPED and arm.id in ends],
+        "prompts_paid": standing.prompts_paid(evaluation),
+        "prompts_at_most": standing.prompts_at_most(evaluation),
+        "conditions": standing.conditions_of(found, list(evaluation.looks.order_by("-ranking", "prompts"))),
+        "detectable_difference": found.forecast.get("detectable_difference"),
         "use_cases": outcome.get("use_cases", []),
+        "by_use_case": outcome.get("by_use_case", []),
         "changes": outcome.get("changes", []),
+        "next_step": outcome.get("next_step"),
+        "saving": outcome.get("saving"),
         "simulated": row.simulated,
+    }
+
+
+def _dropped(name: str, end: dict[str, Any]) -> dict[str, Any]:
+    """When and why a candidate was given up."""
+    return {
+        "model": name,
+        "stage": end["stage"],
+        "prompts": end["looked"],
+        "code": end["code"],
+        "worse_on": end["worse_on"],
     }
 
 
@@ -242,18 +260,21 @@ def _outcome_text(found: selectors.Detail) -> str:
     else:
         headline = f"Evaluation {row.number}: NO RECOMMENDATION ({row.reason})."
     lines = [headline]
+    worse_on = {one["candidate"]: one.get("worse_on", []) for one in (found.outcome or {}).get("candidates", [])}
     for arm in found.arms[1:]:
         seen = arm.quality
         known = seen is not None and seen.estimate is not None and seen.low is not None and seen.high is not None
         quality = f", quality {seen.estimate:+.3f} [{seen.low:+.3f}, {seen.high:+.3f}]" if known and seen else ""
-        lines.append(f"  {arm.name}: {arm.state_label}, {arm.prompts} prompts{quality}")
+        why = f"; worse on {', '.join(worse_on[arm.id])}" if arm.state in _DROPPED and worse_on.get(arm.id) else ""
+        lines.append(f"  {arm.name}: {arm.state_label}, {arm.prompts} prompts{quality}{why}")
     spend = found.spend
     if len(found.arms) == 1:
         lines += [f"  {model['name']}: {_texts(model['reasons'])}" for model in found.selection["models"]]
     made = f"{spend.model_calls} model calls, {spend.judge_calls} judge calls"
     lines.append(f"  {made}, {spend.answers_reused + spend.verdicts_reused} reused; ${spend.total_usd:.4f} spent.")
     lines += _saved_text(found.outcome or {})
-    return "\n".join(lines)
+    step = changes.next_step_of(found.outcome or {}, leader=row.leader)
+    return "\n".join([*lines, *([f"  Next: {step}"] if step else [])])
 
 
 def _saved_text(outcome: dict[str, Any]) -> list[str]:

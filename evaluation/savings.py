@@ -1,8 +1,20 @@
 """Promised and realised savings: volume times the difference of mean cost per call."""
 
-from recommendations.values import Saving
+from dataclasses import dataclass
 
 DAYS_A_MONTH = 365.25 / 12
+
+
+@dataclass(frozen=True)
+class Saving:
+    """What a month costs now and would cost, in US dollars; the interval is central 95 %."""
+
+    monthly_calls: float
+    now_usd: float
+    then_usd: float
+    saving_usd: float
+    low_usd: float
+    high_usd: float
 
 
 def monthly_calls(calls: int, *, days: float) -> float:

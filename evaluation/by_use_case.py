@@ -2,7 +2,7 @@
 
 Findings, shrunk and flagged by Holm over the use cases (evaluation.statistics.use_cases), are no verdicts: the decision
 is for the agent as a whole unless the project asked to decide by use case. Beside them stand the plain figures
-(recommendations.breakdown), which evidence of an earlier schema lacks.
+(evaluation.breakdown), which evidence of an earlier schema lacks.
 """
 
 from collections.abc import Mapping, Sequence

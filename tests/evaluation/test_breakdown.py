@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from evaluation import breakdown
 from evaluation.measurements import Table
 from evaluation.statistics.decision import Policy, Samples, decide
-from recommendations import breakdown
 
 N = 60
 LABELS = tuple("refunds" if at % 3 == 0 else "orders" for at in range(N))  # 20 and 40 prompts

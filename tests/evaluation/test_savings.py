@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recommendations import savings
+from evaluation import savings
 
 
 def test_a_window_of_two_weeks_is_scaled_to_a_month() -> None:
