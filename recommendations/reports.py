@@ -109,6 +109,11 @@ def _basis(document: Mapping[str, Any], evidence: Evidence) -> Iterable[str]:
         "can be replayed."
     )
     yield f"Prompts that decided: {wording.count(outcome['prompts'])} of at most {wording.count(question['limit'])}."
+    if question.get("detectable_difference"):
+        yield (
+            f"The plan could show a quality difference of {wording.score(question['detectable_difference'])} with "
+            "80 % chance."
+        )
     judges = "; ".join(f"{model} ({rubrics})" for model, rubrics in sections.judge_models(evidence))
     yield f"Judges: {judges or 'none'}."
     yield f"Prices: {'; '.join(sections.prices(evidence, document['provenance'])) or 'none known'}."

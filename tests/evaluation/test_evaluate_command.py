@@ -44,6 +44,15 @@ def test_json_holds_the_outcome_and_the_calls(ready: Project) -> None:
     assert [row["model"] for row in found["dropped"]] == (
         ["lumen-flash"] if found["reason"] == "no_candidate_likely" else []
     )
+    for row in found["dropped"]:
+        assert 0 < row["prompts"] <= found["answers"]
+        assert row["worse_on"]
+        assert row["stage"] in ("ranking", "test")
+    assert found["next_step"]["code"]
+    assert found["saving"]["saving_usd"] > 0
+    assert found["prompts_paid"] == found["answers"] <= found["prompts_at_most"] == 35
+    assert {one["metric"] for one in found["conditions"]} >= {"quality", "gain"}
+    assert found["detectable_difference"] > 0
     assert {change["name"] for change in found["changes"]} >= {"unscored_as_failures", "margin_needed"}
 
 

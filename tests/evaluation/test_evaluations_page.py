@@ -207,6 +207,13 @@ def test_a_finished_page_says_what_came_out_with_figures_and_tables(
     assert "corvus-medium against aurora-large" in page
     assert "saves" in page
     assert "every 2s" not in page
+    outcome = done.outcome or {}
+    assert (outcome["next_step"] is None) == bool(outcome["recommended"])
+    assert ("Next step</dt>" in page) == (not outcome["recommended"])
+    assert "a month (" in page  # what it would save
+    told = client_of(reader).get(f"/api/v1/evaluations/{done.project.slug}/{done.number}").json()["outcome"]
+    assert told["next_step"] == outcome["next_step"]
+    assert told["saving"]["low_usd"] <= told["saving"]["saving_usd"] <= told["saving"]["high_usd"]
 
 
 def test_models_left_out_stand_there_with_their_reasons(
