@@ -1,7 +1,8 @@
 """What a run will take, said before it, and the hard cap during it."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from statistics import NormalDist
 
@@ -132,6 +133,18 @@ def stop_of(shortage: Shortage | None, *, spent_nanousd: int, cap_nanousd: int) 
 
 
 @dataclass(frozen=True)
+class Room:
+    """How many calls are in flight at once, and of single providers at most."""
+
+    in_flight: int
+    by_provider: Mapping[str, int] = field(default_factory=dict)
+
+    def of(self, provider: str) -> int:
+        """Calls at once to a provider."""
+        return max(1, min(self.in_flight, self.by_provider.get(provider, self.in_flight)))
+
+
+@dataclass(frozen=True)
 class Design:
     """The numbers of a policy that decide how many calls a run makes."""
 
@@ -244,7 +257,7 @@ def forecast(
     cap_nanousd: int,
     cap_calls: int | None = None,
     repeating: Repeating,
-    concurrency: int,
+    room: Room,
     seconds_per_call: float | None,
     experience: Experience | None = None,
 ) -> Forecast:
@@ -256,8 +269,11 @@ def forecast(
     costs = _Costs.of(profile, candidates, baseline=called, panel=panel, past=past, repeating=repeating)
     unlearned, most, low = (costs.total(calls) for calls in runs)
     replays = [_asked(calls, repeating) for calls in runs]
-    verdicts = [sum(questions(j) * judged_by(j, calls, repeating, candidates=k) for j in panel) for calls in runs]
-    seconds = _seconds(candidates, replays[0], verdicts[0], past=past, usual=seconds_per_call or SECONDS_PER_CALL)
+    asked_of = [[questions(j) * judged_by(j, calls, repeating, candidates=k) for j in panel] for calls in runs]
+    verdicts = [sum(each) for each in asked_of]
+    usual = seconds_per_call or SECONDS_PER_CALL
+    judged = tuple(zip(panel, asked_of[0], strict=True))
+    minutes = _minutes(candidates, replays[0], judged, past=past, usual=usual, room=room)
     span = expected = None
     if unlearned is not None and low is not None and most is not None:
         expected = min(max(round(unlearned * learning.correction(past.ratios)), low), most)
@@ -280,7 +296,7 @@ def forecast(
         learned_from=len(past.ratios),
         cap_nanousd=cap_nanousd,
         cap_calls=cap_calls,
-        minutes_expected=round(seconds / max(1, concurrency) / 60, 1),
+        minutes_expected=round(minutes, 1),
         providers=tuple(sorted({offer.provider for offer in asked if offer.provider})),
         detectable_difference=detectable_difference(design, candidates=k, exact=all(j.exact for j in panel)),
         unknown=costs.unknown,
@@ -354,13 +370,25 @@ def _own_lengths(profile: UsageProfile, seen: Seen | None) -> UsageProfile:
     return replace(profile, mean_output_tokens=mean)
 
 
-def _seconds(
-    candidates: Sequence[Offer], replays: int, verdicts: int, *, past: Experience, usual: float
-) -> float:  # fmt: skip
-    """Seconds of all calls one after the other; a model seen before takes as long as it was seen to."""
-    seen = [past.models.get(offer.name, Seen(0)) for offer in candidates]
-    each = [learning.shrunk(one.mean_latency_s, one.answers, usual=usual) or usual for one in seen]
-    return replays * (sum(each) / len(each) if each else usual) + verdicts * usual
+def _minutes(
+    candidates: Sequence[Offer],
+    replays: int,
+    verdicts: Sequence[tuple[Panelist, int]],
+    *,
+    past: Experience,
+    usual: float,
+    room: Room,
+) -> float:
+    """Minutes of all calls; a model seen before takes as long as it did, a provider has no more than its room."""
+    seconds: dict[str, float] = defaultdict(float)
+    for offer in candidates:
+        seen = past.models.get(offer.name, Seen(0))
+        each = learning.shrunk(seen.mean_latency_s, seen.answers, usual=usual) or usual
+        seconds[offer.provider] += each * replays / len(candidates)
+    for judge, n in verdicts:
+        seconds[judge.offer.provider if judge.offer else ""] += usual * n
+    longest = max((taken / room.of(provider) for provider, taken in seconds.items()), default=0.0)
+    return max(longest, sum(seconds.values()) / room.in_flight) / 60
 
 
 def _interval_note(past: Experience) -> Reason:

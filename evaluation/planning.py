@@ -148,13 +148,14 @@ def plan(
     seed = SEED if request.seed is None else request.seed
     repeating = request.repeating(seed)
     cap_calls = settings.MAX_EVALUATION_CALLS if request.max_calls is None else request.max_calls
+    room = budget.Room(settings.MAX_CONCURRENT_CALLS, settings.MAX_CONCURRENT_CALLS_BY_PROVIDER)
     level = request.error_share * budget.error_level(effective.confidence_threshold, budget.PRIOR)
     return Plan(
         baseline=baseline, population=found, profile=profile, choices=tuple(choices), panel=panel,
         forecast=budget.forecast(
             budget.Design(limit, level), profile, kept,
             baseline=baseline, panel=panel.members, cap_nanousd=cap, cap_calls=cap_calls, repeating=repeating,
-            concurrency=settings.MAX_CONCURRENT_CALLS, seconds_per_call=found.mean_latency_s, experience=past,
+            room=room, seconds_per_call=found.mean_latency_s, experience=past,
         ),
         goal=goal, effective=effective, limit=limit, seed=seed, cap_nanousd=cap, cap_calls=cap_calls,
         notes=_notes(goal, panel, request, found=found, arms=[baseline, *kept], view=view),

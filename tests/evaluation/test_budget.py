@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from evaluation import budget
-from evaluation.budget import Budget, Calls, Design
+from evaluation.budget import Budget, Calls, Design, Room
 from evaluation.repeating import Baseline, Repeating
 from evaluation.values import Forecast, Offer, Panelist
 from tests.evaluation.test_selection import PROFILE, _offer
@@ -19,7 +19,7 @@ JUDGE = Panelist(
 def _forecast(*candidates: Offer, **changes: object) -> Forecast:
     arguments: dict[str, object] = {
         "baseline": _offer("now"), "panel": [JUDGE], "cap_nanousd": 25 * 10**9, "repeating": Repeating(),
-        "concurrency": 10, "seconds_per_call": 2.0, "profile": PROFILE, "design": DESIGN,
+        "room": Room(10), "seconds_per_call": 2.0, "profile": PROFILE, "design": DESIGN,
     }  # fmt: skip
     given = {**arguments, **changes}
     return budget.forecast(given.pop("design"), given.pop("profile"), candidates, **given)  # type: ignore[arg-type]
@@ -62,6 +62,17 @@ def test_the_forecast_names_calls_dollars_and_who_gets_prompts() -> None:
     assert found.providers == ("acme",)
     assert found.minutes_expected == pytest.approx(304 * 2 / 10 / 60, abs=0.05)
     assert found.unknown == ()
+
+
+def test_a_provider_with_less_room_takes_longer() -> None:
+    # by hand: 76 answers, and 152 verdicts on them and on the logged ones, 2 s each
+    narrow = Room(10, {"acme": 2})
+
+    assert _forecast(_offer("a")).minutes_expected == pytest.approx(228 * 2 / 10 / 60, abs=0.05)
+    assert _forecast(_offer("a"), room=narrow).minutes_expected == pytest.approx(228 * 2 / 2 / 60, abs=0.05)
+    # answers of another provider come meanwhile
+    mixed = _forecast(_offer("a", provider="other"), room=narrow).minutes_expected
+    assert mixed == pytest.approx(152 * 2 / 2 / 60, abs=0.05)
 
 
 def test_an_unknown_price_leaves_the_dollars_unknown_and_names_the_model() -> None:
