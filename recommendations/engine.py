@@ -3,19 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from agentopt.lib.wording import signed
+from evaluation import conditions
 from evaluation.values import Reason
 
 Evidence = Mapping[str, Any]
-NAMES = {
-    "quality": "quality",
-    "safety": "safety",
-    "answered": "answered",
-    "stability": "stability",
-    "gain": "gain",
-    "cost": "cost",
-    "latency": "latency",
-}
 LEFT_OUT = {
     "safety_not_measured": "Safety was not judged, so it is left out of the decision.",
     "stability_not_measured": "Stability was not measured (no repetitions), so it is left out of the decision.",
@@ -66,10 +57,10 @@ def _open_checks(evidence: Evidence) -> list[Reason]:
     for check in evidence["checks"]:
         if check["verdict"] == "shown":
             continue
-        name = NAMES.get(check["metric"], check["metric"])
         say = "is worse than allowed" if check["verdict"] == "fails" else "is not shown"
         text = (
-            f"{name.capitalize()} {say}: estimate {signed(check['estimate'])}, required above {signed(check['bar'])}."
+            f"{conditions.label(check)} {say}: estimate {conditions.estimate(check)}, required "
+            f"{conditions.required(check)}."
         )
         out.append(
             Reason(f"{check['metric']}_{check['verdict']}", text, {k: check[k] for k in ("estimate", "bar", "p")})

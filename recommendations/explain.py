@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agentopt.lib import wording
-from evaluation import by_use_case
+from evaluation import by_use_case, conditions
 from evaluation import changes as changed
 
 Evidence = Mapping[str, Any]
@@ -95,8 +95,11 @@ def _what_holds_back(evidence: Evidence) -> list[str]:
     if not failing:
         return []
     worst = min(failing, key=lambda check: check["estimate"] - check["bar"])
-    required, measured = wording.signed(worst["bar"]), wording.signed(worst["estimate"])
-    return [f"What holds it back is {worst['metric']}: required is above {required}, measured {measured}."]
+    name, required, measured = conditions.label(worst).lower(), conditions.required(worst), conditions.estimate(worst)
+    if worst["verdict"] == "fails" or worst["bound"] is None:
+        return [f"What holds it back is {name}: required is {required}, measured {measured}."]
+    bound = conditions.estimate({**worst, "estimate": worst["bound"]})
+    return [f"What holds it back is {name}: measured {measured}, it may still be {bound}, and required is {required}."]
 
 
 def next_step(evidence: Evidence) -> str:

@@ -37,13 +37,13 @@ def test_no_recommendation_says_what_holds_it_back_and_the_cheapest_next_step() 
     found = evidence(
         recommended=False,
         code="evidence_too_weak",
-        checks=[check("quality", "not_shown", estimate=-0.004)],
+        checks=[check("quality", "not_shown", estimate=-0.004, bound=-0.055)],
         next_step={"code": "more_prompts", "prompts": 60, "cost_usd": 1.74},
     )
 
     assert explain.headline(found) == "Keep aurora-large for now: 150 prompts do not show that corvus-medium is as good"
     assert explain.lead(found)[-2:] == [
-        "What holds it back is quality: required is above −0.050, measured −0.004.",
+        "What holds it back is quality: measured −0.004, it may still be −0.055, and required is above −0.050.",
         "A new run of 60 prompts, about $1.74, settles it with 80 % chance if the trend holds.",
     ]
 
@@ -110,3 +110,16 @@ def test_what_would_change_it_says_what_then_comes_out_and_skips_what_changes_no
         ("corvus-medium costs up to 2.4 times as much", "83\u202f%, stands", True),
         ("Cost weighs 0.25", "70\u202f%, stands", True),
     ]
+
+
+def test_shares_that_hold_it_back_are_said_in_points_and_what_fails_has_no_may() -> None:
+    found = evidence(
+        recommended=False,
+        code="evidence_too_weak",
+        checks=[check("safety", "fails", estimate=-0.08)],
+        next_step={"code": "nothing"},
+    )
+
+    assert (
+        explain.lead(found)[-2] == "What holds it back is safety: required is above −5.0 points, measured −8.0 points."
+    )

@@ -91,13 +91,17 @@ def test_a_switch_shows_confidence_saving_and_the_command_that_reproduces_it(
 
 
 def test_no_recommendation_says_what_would_settle_it(project: Project, member: User, client_of: Browser) -> None:
-    made = documents.store(project, documents.not_shown())
+    evidence = documents.not_shown()
+    evidence["next_step"] |= {"chance": 0.8, "model_calls": 210, "judge_calls": 840}
+    made = documents.store(project, evidence)
 
     text = _text(client_of(member), made.get_absolute_url())
 
     assert "NO RECOMMENDATION" in text
     assert "What would settle it" in text
-    assert "A new run of 210 prompts, about $1.74," in text
+    assert "80\u202f%</td>" in text
+    assert "210 to models<small>840 to judges</small>" in text
+    assert "A new run of 210 prompts, about $1.74 (210 calls to models and 840 calls to judges)," in text
     assert "Held back by one check: quality." in text
 
 
