@@ -17,10 +17,13 @@ SLICE_S = 20.0
 
 @jobs.slice_of("recommendation")
 def recommend(job: Job, beat: Beat) -> bool:
-    """Make the recommendation of the evaluation that just ended; one that stopped at its cap has no outcome yet."""
+    """Make the recommendation of the evaluation that just ended; one that stopped at its cap has none yet."""
     evaluation = job.project.evaluations.get(pk=job.subject_id or 0)
     if evaluation.state != Evaluation.State.DONE:
         beat(message=f"Evaluation {evaluation.number} has no outcome yet: {evaluation.get_state_display()}.")
+        return True
+    if evaluation.kind == Evaluation.Kind.NOISE:
+        beat(message="It shows how far answers differ by chance, and recommends nothing.")
         return True
     made = services.recommend(evaluation, now=timezone.now())
     services.tell(made)

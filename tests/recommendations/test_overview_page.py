@@ -14,6 +14,7 @@ from django.utils import timezone
 from evaluation import seating
 from evaluation.models import Evaluation
 from ingestion.models import Batch, LogRecord, ModelOffer, Price, SetAside, Trace
+from projects import jobs
 from projects import services as projects
 from projects.models import Job, Project, User
 from recommendations import overview, services
@@ -136,7 +137,9 @@ def test_the_model_in_production_against_itself_is_not_the_last_evaluation(
     _log(project)
     documents.finish(project)
     Evaluation.objects.update(kind=Evaluation.Kind.NOISE)
+    after = jobs.start("recommendation", project, subject_id=Evaluation.objects.get().pk)  # as its job is followed by
 
+    assert after.state == Job.State.DONE
     page = _page(client_of(member), project)
 
     assert "no recommendation was made of it" not in page
