@@ -15,6 +15,7 @@ from recommendations.drift.references import WEEK, Reference
 from recommendations.drift.scales import Array
 
 BETS = 8
+AT_ONCE = 10_000  # observations: each takes a kilobyte while it is taken in
 GRID = 161
 
 
@@ -86,8 +87,15 @@ def evidence(state: State) -> float:
 
 def advance(state: State, reference: Reference, x: Array, at: Array, *, threshold: float) -> tuple[State, int | None]:
     """Take in observations in order of time; stops at the first alarm and says after which observation it came."""
-    if not x.size:
-        return state, None
+    for start in range(0, x.size, AT_ONCE):
+        part = slice(start, start + AT_ONCE)
+        state, hit = _advance(state, reference, x[part], at[part], threshold=threshold)
+        if hit is not None:
+            return state, start + hit
+    return state, None
+
+
+def _advance(state: State, reference: Reference, x: Array, at: Array, *, threshold: float) -> tuple[State, int | None]:
     logs = log_factors(x, reference.base[(at % WEEK).astype(int)], reference)
     total = np.cumsum(logs, 0)
     before = np.concatenate([np.zeros_like(total[:1]), -total[:-1]])

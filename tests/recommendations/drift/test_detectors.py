@@ -89,6 +89,23 @@ def test_a_wager_is_fair_against_every_level_within_tolerance(level: float, spre
     assert (expected <= 1 + 1e-9).all()
 
 
+def test_an_alarm_is_told_at_the_same_observation_however_many_are_taken_in_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(5)
+    at = uniform(2000, 60)
+    x, usual = (rng.random(2000) < np.where(np.arange(2000) < 900, 0.1, 0.4)).astype(float), reference()
+    whole, hit = detectors.advance(detectors.begin(), usual, x, at, threshold=12.0)
+
+    monkeypatch.setattr(detectors, "AT_ONCE", 20)
+    parts, same = detectors.advance(detectors.begin(), usual, x, at, threshold=12.0)
+
+    assert hit is not None
+    assert hit > 20
+    assert same == hit
+    assert parts.log_sum == pytest.approx(whole.log_sum, rel=1e-9)
+
+
 def test_stationary_traffic_is_quiet_and_a_shift_is_told_with_direction_and_beginning() -> None:
     rng = np.random.default_rng(3)
     at = uniform(40 * 60, 60)
