@@ -7,6 +7,7 @@ from typing import Any
 from agentopt.lib import wording
 
 _Change = Mapping[str, Any]
+_ENDS = ("saving_usd", "low_usd", "high_usd")
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,15 @@ def next_step_of(outcome: Mapping[str, Any], *, leader: str | None) -> str:
     return next_step(outcome.get("next_step"), leader=leader, saving=outcome.get("saving"))
 
 
+def saving_of(outcome: Mapping[str, Any]) -> str:
+    """What the leader would save a month, with its interval; empty: not known, or an outcome of an earlier release."""
+    saving = outcome.get("saving") or {}
+    if "saving_usd" not in saving:
+        return ""
+    usd, low, high = (wording.dollars(saving[name], _digits(saving[name])) for name in _ENDS)
+    return f"{usd} a month ({low} to {high}, 95 %) at {wording.count(saving['monthly_calls'])} calls a month"
+
+
 def _takes(step: _Change) -> str:
     """Price and calls, as far as they are known."""
     kinds = (("model_calls", "to models"), ("judge_calls", "to judges"))
@@ -130,7 +140,7 @@ def _nothing(worse_on: Sequence[str], leader: str | None) -> str:
         return "No number of further prompts promises to settle it: what was measured may still go either way."
     names = [name.replace("_", " ") for name in worse_on]
     said = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
-    return f"More prompts would not help: {leader} falls short on {said} by what was measured."
+    return f"More prompts would hardly help: {leader} falls short on {said} by what was measured."
 
 
 def _yet_to_come(step: _Change) -> str:

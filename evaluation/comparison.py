@@ -238,6 +238,7 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
     pk = {column: candidate.pk for column, candidate in enumerate(columns)}
     look = outcome.findings[outcome.leader - 1].look if outcome.leader else None
     measures = look.measures if look else {}
+    is_floor = evaluation.kind == Evaluation.Kind.NOISE  # it has nothing to settle, and nothing to save
     took = ledger.counts(evaluation)
     found = measured(evaluation, rows=outcome.prompts)
     table, volume = measurements.table(found), findings.calls_a_month(evaluation.population)
@@ -259,8 +260,10 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
         ),
         "use_cases": findings.use_case_rows(table, policy, outcome),
         "by_use_case": breakdown.rows(table, policy, outcome, calls_a_month=volume),
-        "saving": findings.saving(table, policy, outcome, calls_a_month=volume),
-        "next_step": _next_step(evaluation, outcome, found, columns=columns, unscored=took["unscored"]),
+        "saving": None if is_floor else findings.saving(table, policy, outcome, calls_a_month=volume),
+        "next_step": None if is_floor else _next_step(
+            evaluation, outcome, found, columns=columns, unscored=took["unscored"]
+        ),
         "changes": findings.changes(
             table, policy, outcome, total=total_of(evaluation), arms=[column.offer.name for column in columns],
             judges=panel.models(found.chairs),
@@ -273,9 +276,7 @@ def outcome_json(evaluation: Evaluation, outcome: Outcome) -> dict[str, Any]:
 def _next_step(
     evaluation: Evaluation, outcome: Outcome, found: Measurements, *, columns: Sequence[Candidate], unscored: int
 ) -> dict[str, Any] | None:
-    """What would settle it; a noise floor has nothing to settle."""
-    if evaluation.kind == Evaluation.Kind.NOISE:
-        return None
+    """What would settle it."""
     arms, policy = [ledger.arm(evaluation, column) for column in columns], Policy.from_json(evaluation.policy)
     return settling.cheapest(outcome, policy, found, arms=arms, coverage=evaluation.population, unscored=unscored)
 

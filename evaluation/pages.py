@@ -214,7 +214,7 @@ class Sight:
     use_cases: list[by_use_case.Line]
     changes: list[changes.Said]
     next_step: str  # what would settle it; empty: it is settled, or runs
-    saving: Mapping[str, Any] | None  # of the leader in a month; None: not known, or not there yet
+    saving: str  # of the leader in a month; empty: not known, or not there yet
     stopping: Stopping | None  # once there is a result
     judges: list[JudgeRow]
     coverage: standing.Coverage  # without examples
@@ -253,7 +253,7 @@ def sight(evaluation: Evaluation) -> Sight:
         use_cases=by_use_case.lines({"checks": shown["checks"], **(found.outcome or {})}) if shown else [],
         changes=_changes(found),
         next_step=changes.next_step_of(found.outcome or {}, leader=found.row.leader),
-        saving=_saving(found),
+        saving=changes.saving_of(found.outcome or {}),
         stopping=_stopping(found),
         judges=_judge_rows(found),
         coverage=standing.coverage(evaluation, with_examples=False),
@@ -404,12 +404,6 @@ def _changes(found: Detail) -> list[changes.Said]:
         outcome.get("changes", []), recommended=found.row.recommended, leader=found.row.leader,
         unscored=outcome.get("unscored", 0),
     )  # fmt: skip
-
-
-def _saving(found: Detail) -> Mapping[str, Any] | None:
-    """What the leader would save a month; a noise floor has no leader that could."""
-    known = (found.outcome or {}).get("saving") or {}
-    return known if "saving_usd" in known and found.row.kind != Evaluation.Kind.NOISE else None
 
 
 def _stopping(found: Detail) -> Stopping | None:

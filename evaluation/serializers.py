@@ -291,7 +291,12 @@ class EvaluationDetailOut(_Out):
     selection = serializers.DictField()
     forecast = serializers.DictField()
     policy = serializers.DictField()
-    outcome = serializers.DictField(allow_null=True)
+    outcome = serializers.DictField(
+        allow_null=True,
+        help_text="null: none yet. Among others: `candidates` (when and on what each was given up), `saved_nanousd` "
+        "against all candidates on all prompts, `changes` (what would change it), `next_step` (what would settle it: "
+        "code, prompts or labels, calls, cost_usd), `saving` of a month, `use_cases` and `by_use_case`",
+    )
     arms = ArmOut(many=True, help_text="baseline and candidates, in order")
     pruned = ArmOut(many=True)
     judges = SeatOut(many=True)

@@ -112,7 +112,7 @@ def test_of_what_is_worse_it_is_said_on_what() -> None:
     assert found["code"] == "nothing"
     assert "quality" in found["worse_on"]
     assert changes.next_step(found, leader="tern").startswith(
-        "More prompts would not help: tern falls short on quality"
+        "More prompts would hardly help: tern falls short on quality"
     )
     unclear = changes.next_step({"code": "nothing", "worse_on": []}, leader="tern")
     assert unclear.startswith("No number of further prompts promises to settle it")

@@ -126,6 +126,7 @@ def test_the_model_in_production_is_held_against_itself_through_the_whole_path(
     assert measured.state == Evaluation.State.DONE
     assert measured.outcome is not None
     assert measured.outcome["recommended"] is None
+    assert (measured.outcome["next_step"], measured.outcome["saving"]) == (None, None)
     assert found is not None
     assert (found.number, found.prompts) == (measured.number, 35)
     quality = found.metrics["quality"]
