@@ -9,8 +9,9 @@ prompt again and again and store nothing: they take turns with ours, so that wha
 
 Efficiency is ideal time / actual time, the ideal being calls / in flight × latency, rounded up to whole rounds of
 calls. CPU is of the process that calls; beside it stands that of PostgreSQL's process. Memory is the peak of ours above
-its start, with Django and the engine loaded, so what it loads on the way counts. Medians of the rounds, after a short
-one to warm up.
+its start, with Django and the engine loaded, so what it loads on the way counts; beside it the part that is the file of
+SQLite, mapped (mmap_size), which the system takes back when it needs it. Medians of the rounds, after a short one to
+warm up. At 256 in flight raw httpx takes so much of the processor that a round lasts minutes: --peers '' leaves it out.
 """
 
 import argparse
@@ -46,6 +47,7 @@ class Round:
     cpu_s: float
     database_cpu_s: float | None = None
     peak_mb: float | None = None
+    mapped_mb: float | None = None  # of it the file of the database
 
 
 # ------------------------------------------------------------------------------------------------ one database
@@ -134,7 +136,7 @@ def _one_round(url: str, *, in_flight: int, start_mb: float, rows: int | None = 
     stored = Replay.objects.filter(status=Replay.Status.ANSWERED, output_tokens=210).count()
     assert (ended.end, stored) == (calls.End.DONE, rows)  # noqa: S101
     spent = None if database is None else (_cpu_of(backend) or 0) - database
-    return Round(seconds, cpu, spent, _memory("VmHWM") - start_mb)
+    return Round(seconds, cpu, spent, _memory("VmHWM") - start_mb, _mapped("benchmark.sqlite3"))
 
 
 def _backend() -> int | None:
@@ -162,6 +164,19 @@ def _memory(name: str) -> float:
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _mapped(name: str) -> float | None:
+    """MB of a file that are mapped into this process and in memory; None where there is no /proc, or none are."""
+    found, is_it = 0, False
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/smaps").read_text().splitlines():
+            first = line.split(maxsplit=1)[0]
+            if not first.endswith(":"):
+                is_it = line.endswith(name)
+            elif is_it and first == "Rss:":
+                found += int(line.split()[1])
+    return found / 1024 or None
 
 
 def _forget_peak() -> None:
@@ -225,6 +240,7 @@ def _figures(found: list[Round], *, calls: int, ideal_s: float) -> dict[str, flo
             [None if one.database_cpu_s is None else one.database_cpu_s / calls * 1000 for one in found], 3
         ),
         "peak_mb_above_start": median([one.peak_mb for one in found], 1),
+        "of_it_mapped_mb": median([one.mapped_mb for one in found], 1),
     }
 
 
@@ -260,6 +276,8 @@ def _printed(found: dict[str, Any]) -> Iterator[str]:
                 line += f" + {told['database_cpu_ms_per_call']:.3f} of the database"
             if told["peak_mb_above_start"] is not None:
                 line += f"   peak {told['peak_mb_above_start']:.0f} MB above start"
+            if told["of_it_mapped_mb"] is not None:
+                line += f", {told['of_it_mapped_mb']:.0f} of them the database's file"
             yield line
 
 
