@@ -1,13 +1,17 @@
 """The whole path on recorded answers of real models and verdicts of real judges, through the product's own services.
 
     python -m benchmarks.recorded --recordings DIR --set qa|chat|segment --baseline MODEL
-        [--candidates A,B] [--sample N] [--threshold C] [--seed S] [--db FILE] [--json]
+        [--candidates A,B] [--sample N] [--labels N] [--threshold C] [--seed S] [--db FILE] [--json]
     python -m benchmarks.recorded --recordings DIR --set qa|chat|segment --draws D [--limit L] [--labels N]
         [--threshold C] [--seed S] [--json]
 
 Starts a sandbox over the recordings, makes a project in a scratch database (`--db` keeps and reuses one), imports the
 baseline's recorded answers as its production logs, evaluates and recommends. No network beyond loopback; the same seed
 prints the same bytes. No token counts and latencies are recorded, so quality alone decides.
+
+With `--labels N` the judge counts as one of unknown kind. After a first evaluation the answers to its first N prompts
+are labeled with what is recorded as right or wrong; then the same question is asked again, as a person would ask it.
+What is printed is the second evaluation, and what the first one said.
 
 With `--draws` the engine decides many random draws of models instead, without a database: benchmarks/recorded_draws.py.
 """
@@ -32,6 +36,7 @@ from evaluation.statistics.policy import HIGHEST_THRESHOLD, Policy
 
 if TYPE_CHECKING:
     from benchmarks import recorded_draws
+    from evaluation import services
     from evaluation.models import Evaluation
     from projects.models import Project
 
@@ -40,6 +45,7 @@ COMPARABLE = 0.95  # share of the baseline's prompts that a model must have answ
 LOGGED_FROM = datetime(2026, 1, 1, tzinfo=UTC)
 FORBIDDEN = ("DATABASE_URL", "JUDGE_MODELS", "PORTKEY_API_KEY", "PORTKEY_BASE_URL", "DEFAULT_REPLAY_SAMPLE_SIZE",
              "CONFIDENCE_THRESHOLD", "JUDGE_DISAGREEMENT_THRESHOLD", "MAX_EVALUATION_COST_USD", "DEBUG")  # fmt: skip
+_NOTHING_TO_LABEL = "chat holds no recorded right or wrong: --labels needs qa or segment"
 VERDICTS = {
     "passed": "recommended",
     "dropped": "dropped",
@@ -54,6 +60,7 @@ class Recorded:
 
     prompts: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     answers: dict[str, dict[str, str]] = field(default_factory=dict)
+    right: dict[str, dict[str, float]] = field(default_factory=dict)  # the same, 1 or 0; chat has none
     judges: list[str] = field(default_factory=list)  # those with recorded verdicts; none: answers are right or wrong
 
     @classmethod
@@ -68,6 +75,8 @@ class Recorded:
             found.prompts[row["prompt_id"]] = row
         for row in _rows(folder, f"{name}_completions"):
             found.answers.setdefault(row["model"], {})[row["prompt_id"]] = row["content"]
+            if "correct" in row:
+                found.right.setdefault(row["model"], {})[row["prompt_id"]] = float(row["correct"])
         if name == "chat":
             found.judges = sorted({row["judge"] for row in _rows(folder, f"{name}_verdicts")})
         return found
@@ -99,9 +108,9 @@ def main() -> None:
     if options.draws is not None:
         print(_draws(options))
         return
-    if options.labels:
-        parser.error("--labels: only with --draws")
     recorded = Recorded.load(options.recordings, options.set)
+    if options.labels and not recorded.right:
+        sys.exit(_NOTHING_TO_LABEL)
     if options.baseline is None:
         means = scores(options.recordings, options.set)
         options.baseline = min(sorted(means), key=lambda model: means[model])
@@ -133,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--draws", type=_count, metavar="D", help="decide so many random draws of models instead")
     parser.add_argument("--limit", type=_limit, default=300, metavar="L", help="prompts a draw may use; default 300")
     parser.add_argument(
-        "--labels", type=_count, default=0, metavar="N", help="prompts of a draw whose recorded right or wrong is known"
+        "--labels", type=_count, default=0, metavar="N", help="prompts whose recorded right or wrong people know"
     )
     parser.add_argument("--seed", type=int, default=7, metavar="S")
     parser.add_argument("--db", type=Path, metavar="FILE", help="SQLite database to keep and reuse")
@@ -166,7 +175,7 @@ def _draws(options: argparse.Namespace) -> str:
 
     judged = options.set == "chat"
     if options.labels and judged:
-        sys.exit("chat holds no recorded right or wrong: --labels needs qa or segment")
+        sys.exit(_NOTHING_TO_LABEL)
     # right or wrong is known exactly; a recorded judge, or one that labels are to correct, is of unknown kind
     judge_sd = recorded_draws.UNKNOWN_JUDGE_SD if judged or options.labels else 0.0
     policy = Policy(threshold=options.threshold or Policy().threshold, judge_sd=judge_sd, margins=(("quality", 0.05),))
@@ -241,11 +250,10 @@ def _set_up(scratch: Path, db: Path | None, *, threshold: float | None = None) -
 # ------------------------------------------------------------------------------------------------ the run
 def _benchmark(options: argparse.Namespace, recorded: Recorded, candidates: list[str], scratch: Path) -> dict[str, Any]:
     from agentopt.sandbox import server
-    from evaluation import run, services
-    from ingestion import gateway
-    from recommendations import services as recommendations
+    from evaluation import services
 
     shared = _shared_prompts(recorded, options.baseline, candidates)
+    others = sorted(set(recorded.answers) - {options.baseline, *candidates}) if not options.candidates else []
     with server.running(recordings=options.recordings) as sandbox:
         project = _project(options, recorded, url=sandbox.url, scratch=scratch)
         wanted = project.logs.filter(source_id__in=shared).values_list("pk", flat=True)
@@ -256,16 +264,44 @@ def _benchmark(options: argparse.Namespace, recorded: Recorded, candidates: list
             baseline=options.baseline,
             records=list(wanted),
         )
-        calls = gateway.open_gateway(project.connection)
-        evaluation = services.open_evaluation(project, request, by=None, gateway=calls, now=_now())
-        while not run.advance(
-            evaluation, gateway=calls, now=_now, deadline=time.monotonic() + 60, beat=lambda **_: None
-        ):
-            pass
+        evaluation = _evaluated(project, request)
+        found = _summary(evaluation, not_comparable=others)
+        if not options.labels:
+            return found
+        labeled = _label(evaluation, recorded, prompts=options.labels)
+        again = _summary(_evaluated(project, request), not_comparable=others)
+    before = {name: found[name] for name in ("recommendation", "confidence", "reasons", "model_calls", "judge_calls")}
+    return {**again, "labels": labeled, "before_labels": before}
+
+
+def _evaluated(project: "Project", request: "services.EvaluationRequest") -> "Evaluation":
+    """Open an evaluation and bring it to its end."""
+    from evaluation import run, services
+    from ingestion import gateway
+
+    calls = gateway.open_gateway(project.connection)
+    evaluation = services.open_evaluation(project, request, by=None, gateway=calls, now=_now())
+    while not run.advance(evaluation, gateway=calls, now=_now, deadline=time.monotonic() + 60, beat=lambda **_: None):
+        pass
     evaluation.refresh_from_db()
-    reasons = [reason["code"] for reason in recommendations.recommend(evaluation, now=_now()).reasons]
-    others = sorted(set(recorded.answers) - {options.baseline, *candidates}) if not options.candidates else []
-    return _summary(evaluation, reasons, not_comparable=others)
+    return evaluation
+
+
+def _label(evaluation: "Evaluation", recorded: Recorded, *, prompts: int) -> int:
+    """Label all answers to the first so many prompts with what is recorded as right or wrong, and return how many."""
+    from evaluation import labels
+    from evaluation.models import HumanLabel, Replay
+
+    first = evaluation.samples.order_by("position").values_list("pk", flat=True)[:prompts]
+    rows = Replay.objects.filter(sample__in=list(first), repetition=0, again=False, status=Replay.Status.ANSWERED)
+    said = [
+        labels.Said(row, recorded.right[row.candidate.offer.name][row.sample.record.source_id])
+        for row in rows.select_related("candidate__offer", "sample__record").order_by("pk")
+    ]
+    for start in range(0, len(said), labels.MOST_AT_ONCE):
+        part = said[start : start + labels.MOST_AT_ONCE]
+        labels.add(evaluation.project, part, rater="recorded", source=HumanLabel.Source.API, blind=True)
+    return len(said)
 
 
 def _now() -> datetime:
@@ -285,7 +321,8 @@ def _project(options: argparse.Namespace, recorded: Recorded, *, url: str, scrat
     from projects.models import Project, User
 
     owner = User.objects.filter(email="owner@example.com").first() or User.objects.create_user("owner@example.com")
-    name = f"{options.set} {options.baseline}"[:80]
+    # of its own where there are labels: whether its judge is exact must not change
+    name = f"{options.set} {options.baseline}{' labeled' if options.labels else ''}"[-80:]
     project = Project.objects.filter(name=name).first() or projects.create_project(name, owner=owner)
     projects.connect(project, base_url=url, api_key="recorded", by=owner)
     logs = scratch / f"{options.set}.jsonl"
@@ -296,7 +333,7 @@ def _project(options: argparse.Namespace, recorded: Recorded, *, url: str, scrat
     if recorded.judges:
         services.set_judges(project, recorded.judges, rubrics=["quality"])
     else:
-        services.set_judges(project, ["recorded-reference"], rubrics=["correctness"], exact=True)
+        services.set_judges(project, ["recorded-reference"], rubrics=["correctness"], exact=not options.labels)
     return project
 
 
@@ -322,9 +359,11 @@ def _log_lines(recorded: Recorded, model: str) -> Iterator[str]:
 
 
 # ------------------------------------------------------------------------------------------------ the report
-def _summary(evaluation: "Evaluation", reasons: list[str], *, not_comparable: list[str]) -> dict[str, Any]:
+def _summary(evaluation: "Evaluation", *, not_comparable: list[str]) -> dict[str, Any]:
     from evaluation import selectors
+    from recommendations import services as recommendations
 
+    reasons = [reason["code"] for reason in recommendations.recommend(evaluation, now=_now()).reasons]
     found = selectors.detail(evaluation)
     rows = []
     for arm in found.arms[1:]:
@@ -360,6 +399,9 @@ def _text(found: dict[str, Any], *, baseline: str) -> str:
     lines.append(
         f"  {found['model_calls']} model calls, {found['judge_calls']} judge calls, {found['unscored']} unscored"
     )
+    if "labels" in found:
+        before = found["before_labels"]["recommendation"] or "NO RECOMMENDATION"
+        lines.append(f"  {found['labels']} labels; before them: {before}, {found['before_labels']['confidence']}")
     return "\n".join(lines)
 
 

@@ -35,6 +35,16 @@ def test_the_better_of_two_invented_models_is_recommended() -> None:
     assert found["judge_calls"] > 0
 
 
+def test_labels_of_the_first_prompts_count_in_a_second_evaluation_that_asks_no_model_again() -> None:
+    found = json.loads(_run(INVENTED, "--set", "qa", "--baseline", "dim-0", "--labels", "12"))
+
+    # the baseline and two candidates answered the prompts that rank, and no candidate more of the first 12
+    assert found["labels"] == 3 * 12
+    assert found["before_labels"]["model_calls"] > 0
+    assert found["model_calls"] == 0
+    assert found["recommendation"] == found["before_labels"]["recommendation"] == "bright-2"
+
+
 def test_the_best_invented_model_stays() -> None:
     found = json.loads(_run(INVENTED, "--set", "qa", "--baseline", "bright-2"))
 

@@ -104,7 +104,7 @@ def test_the_command_prints_one_json_object() -> None:
     ("arguments", "said"),
     [
         (("--set", "chat", "--draws", "2", "--labels", "5"), "no recorded right or wrong"),
-        (("--set", "qa", "--labels", "5"), "only with --draws"),
+        (("--set", "chat", "--labels", "5"), "no recorded right or wrong"),
         (("--set", "qa", "--draws", "0"), "at least 1"),
         (("--set", "qa", "--draws", "2", "--limit", "10"), "at least 30"),
         (("--set", "qa", "--threshold", "0.99"), "a number from 0.5"),
