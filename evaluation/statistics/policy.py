@@ -63,15 +63,15 @@ class Policy:
     limits: tuple[tuple[str, float], ...] = ()  # name of a level, least mean that it must exceed
     min_gain: float = 0.10
     looks: tuple[int, ...] = (20, 30, 50, 75, 100, 150, 200, 300)
-    rho: float = 2.0  # error spent by fraction f of the sample: alpha · f ** rho
+    rho: float = 3.0  # error spent by fraction f of the sample: alpha · f ** rho
     screen_from: int = 2  # with so many candidates, rank them first
     screen: int = 20
     finalists: int = 3
     least_prompts: int = 30
     least_units: int = 20
-    futility: float = 0.10  # drop a candidate whose chance to pass by the end is lower
+    futility: float = 0.05  # drop a candidate whose chance to pass by the end is lower
     # The same of one of several, if lower: its share of the error is lost with it, and its few answers are cheap.
-    futility_ranked: float = 0.05
+    futility_ranked: float = 0.03
     judge_sd: float = 0.015  # see judge_sd_of
     unfit: tuple[int, ...] = ()  # judges, numbered as in scores_by_judge, whose accuracy card says unfit
     share: float = 1.0  # of the error budget that this run may spend, where several runs share one

@@ -153,7 +153,7 @@ def test_a_worse_candidate_never_passes_where_a_better_one_fails(seed: int, lost
 
 @pytest.mark.parametrize("seed", range(8))
 def test_a_condition_passes_at_a_look_exactly_when_its_bound_exceeds_its_bar(seed: int) -> None:
-    outcome = decide(answers(seed, [GOOD], n=300))
+    outcome = decide(answers(seed, [GOOD], n=300), Policy(futility=0.0))
 
     tested = [c for look in outcome.looks for c in look.conditions if c.bound is not None]
     firsts = [(look, c) for look in outcome.looks for c in look.conditions if c.shown_at == look.prompts]
