@@ -11,7 +11,7 @@ from django.db.models import Count, Max, Q, QuerySet, Sum, Value
 
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Invalid, NotFound
-from ingestion import retention
+from ingestion import retention, usecases
 from ingestion.analytics.rows import ranked, window
 from ingestion.formats import bodies, fields
 from ingestion.formats.fields import Unreadable
@@ -32,7 +32,7 @@ _COLUMNS = (
 
 
 def read_filter(given: Mapping[str, str]) -> LogFilter:
-    """Read model, status, q, trace, since and until from texts; what is absent is free, what is unknown is ignored.
+    """Read the fields of a LogFilter, and `q` for its words, from texts; what is absent is free, and unknown ignored.
 
     Raises:
         Invalid: `fields` names a status that does not exist, or a time that cannot be read.
@@ -44,6 +44,8 @@ def read_filter(given: Mapping[str, str]) -> LogFilter:
         raise Invalid("There is no such status.", fields={"status": f"Expected one of {', '.join(STATUSES)}."})
     return LogFilter(
         model=given.get("model", "")[:120],
+        use_case=given.get("use_case", "")[:200],
+        prompt_version=given.get("prompt_version", "")[:120],
         status=status,
         words=tuple(given.get("q", "").split()[:MAX_WORDS]),
         trace=given.get("trace", "")[:200],
@@ -85,6 +87,11 @@ def _matching(project: Project, wanted: LogFilter) -> LogRecordQuerySet:
     found = window(project, wanted.since, wanted.until)
     if wanted.model:
         found = found.filter(model=wanted.model)
+    if wanted.use_case:
+        known = usecases.names(project).items()
+        found = found.filter(assignment__use_case__in=[pk for pk, name in known if name == wanted.use_case])
+    if wanted.prompt_version:
+        found = found.filter(prompt_version=wanted.prompt_version)
     if wanted.trace:
         found = found.filter(trace__project=project, trace__key=wanted.trace)
     if wanted.status == "failed":

@@ -174,9 +174,14 @@ class UsageProfile:
 
 @dataclass(frozen=True)
 class LogFilter:
-    """Which calls a list shows; "" and None leave a field free. `words` must all stand in the preview, in any case."""
+    """Which calls a list shows; "" and None leave a field free. `words` must all stand in the preview, in any case.
+
+    `use_case` is a name as shown.
+    """
 
     model: str = ""
+    use_case: str = ""
+    prompt_version: str = ""
     status: str = ""  # "ok" | "failed" | "refused"
     words: tuple[str, ...] = ()
     trace: str = ""

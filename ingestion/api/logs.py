@@ -24,6 +24,8 @@ _FILTERS = [
     OpenApiParameter("model", str),
     OpenApiParameter("status", str, enum=selectors.STATUSES),
     OpenApiParameter("q", str, description="Words of the preview."),
+    OpenApiParameter("use_case", str, description="Its name."),
+    OpenApiParameter("prompt_version", str),
     OpenApiParameter("trace", str, description="Trace id."),
     *WINDOW_PARAMETERS,
 ]

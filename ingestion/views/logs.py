@@ -1,5 +1,7 @@
 """Pages: logs, one log, the test of a connection, a sync by hand."""
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
@@ -7,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import AgentOptError
-from ingestion import analytics, plots, progress, receipts, selectors, services
+from ingestion import analytics, plots, progress, receipts, selectors, services, usecases
 from ingestion.analytics.requests import Aggregation, Filters
 from ingestion.forms.logs import LogFilterForm
 from ingestion.gateway import open_gateway
@@ -24,7 +26,8 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
     """The list of calls; htmx asks for the results alone."""
     project = access.project_for(request.user, slug)
     models = selectors.models_seen(project)
-    form = LogFilterForm(request.GET, models=models)
+    use_cases = sorted(set(usecases.names(project).values()))
+    form = LogFilterForm(request.GET, models=models, use_cases=use_cases)
     form.is_valid()
     wanted = selectors.read_filter(form.asked(now=timezone.now()))
     after = request.GET.get("after", "")
@@ -39,6 +42,8 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
         "any": bool(models),
         "colors": charts.series(models),
         "chart": None if after else _strip(project, wanted),
+        "grouped": bool(use_cases),
+        "window": form.window(),
         "filtered": any(request.GET.get(name) for name in form.fields),
         "sync": selectors.newest_sync(project),
         "pull": progress.newest(project),
@@ -65,11 +70,11 @@ def _strip(project: Project, wanted: LogFilter) -> charts.Chart | None:
     """Calls by status over the list; None where the engine cannot ask for what the list is narrowed to."""
     if wanted.words or wanted.trace:
         return None
-    given = {"model": [wanted.model] if wanted.model else [], "status": [wanted.status] if wanted.status else []}
+    names = ("model", "status", "use_case", "prompt_version")
+    given: dict[str, Any] = {name: (getattr(wanted, name),) for name in names if getattr(wanted, name)}
     asked = Aggregation(
         metric="failed", aggregate="count", group_by=("day",), limit=1000,
-        filters=Filters(model=tuple(given["model"]), status=tuple(given["status"])),  # type: ignore[arg-type]
-        since=wanted.since, until=wanted.until,
+        filters=Filters(**given), since=wanted.since, until=wanted.until,
     )  # fmt: skip
     return plots.calls(analytics.answer(project, asked)["rows"])
 

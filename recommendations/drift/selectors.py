@@ -204,12 +204,23 @@ def _calls(alert: Alert) -> LogFilter:
         model = rule.scope_value
     status = {"errors": "failed", "refusals": "refused"}.get(alert.metric, "")
     since = alert.began_at - timedelta(hours=1)
-    return LogFilter(model=model, status=status, since=since, until=alert.alarm_at + timedelta(seconds=1))
+    return LogFilter(
+        model=model, use_case=_use_case(alert), status=status, since=since,
+        until=alert.alarm_at + timedelta(seconds=1),
+        prompt_version=alert.subject if alert.kind == Alert.Kind.NEW_PROMPT_VERSION else "",
+    )  # fmt: skip
+
+
+def _use_case(alert: Alert) -> str:
+    """The name of the use case that it is about; "" where it is about none."""
+    rule = alert.rule
+    pk = alert.part or (rule.scope_value if rule is not None and rule.scope == DriftRule.Scope.USE_CASE else "")
+    return usecases.names(alert.project).get(int(pk), "") if pk.isdigit() else ""
 
 
 def _address(project: Project, wanted: LogFilter) -> str:
-    named = {"model": wanted.model, "status": wanted.status}
-    asked = {name: value for name, value in named.items() if value}
+    names = ("model", "use_case", "prompt_version", "status")
+    asked = {name: getattr(wanted, name) for name in names if getattr(wanted, name)}
     for name, at in (("since", wanted.since), ("until", wanted.until)):
         if at is not None:
             asked[name] = at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -221,9 +232,7 @@ def _evaluation(alert: Alert) -> str:
     rule, asked = alert.rule, {}
     if rule is not None and rule.scope == DriftRule.Scope.MODEL:
         asked["baseline"] = rule.scope_value
-    use_case = alert.part or (rule.scope_value if rule is not None and rule.scope == DriftRule.Scope.USE_CASE else "")
-    name = usecases.names(alert.project).get(int(use_case)) if use_case.isdigit() else None
-    if name is not None:
+    if name := _use_case(alert):
         asked["use_case"] = name
     address = reverse("evaluation:create", args=[alert.project.slug])
     return f"{address}?{urlencode(asked)}" if asked else address

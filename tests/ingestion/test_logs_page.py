@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from agentopt.lib.money import nanousd
 from ingestion import receipts, services
-from ingestion.models import ModelOffer, SyncRun
+from ingestion.models import ModelOffer, SyncRun, UseCaseAssignment
 from projects.models import Job, Project, User
 from tests.evaluation import studies
 from tests.ingestion.conftest import portkey_row
@@ -57,6 +57,42 @@ def test_an_unknown_filter_is_named_and_ignored(client_of: ClientOf, reader: Use
 
     assert answer.context["ignored"] == ["color", "model", "status"]
     assert len(answer.context["page"].rows) == 50
+
+
+def test_a_link_may_name_a_window_and_a_range_goes_before_it(
+    client_of: ClientOf, reader: User, filled: Project
+) -> None:
+    client, times = client_of(reader), sorted(filled.logs.values_list("occurred_at", flat=True))
+    window = {"since": times[10].isoformat(), "until": times[-10].isoformat()}
+
+    narrowed = client.get(address(filled), window)
+    of_range = client.get(address(filled), {**window, "range": "24h"})
+    unreadable = client.get(address(filled), {"since": "soon"})
+
+    inside = [at for at in times if times[10] <= at < times[-10]]
+    assert len(narrowed.context["page"].rows) == len(inside) < 60
+    assert narrowed.context["ignored"] == []
+    assert b"Remove the filter on a time" in narrowed.content
+    assert (len(of_range.context["page"].rows), b"filter on a time" in of_range.content) == (0, False)
+    assert (len(unreadable.context["page"].rows), unreadable.context["ignored"]) == (50, ["since"])
+
+
+def test_calls_of_a_use_case_and_of_a_prompt_version_are_shown_alone(
+    client_of: ClientOf, reader: User, filled: Project
+) -> None:
+    client, mine = client_of(reader), filled.use_cases.create(number=901, origin="found", name="refunds, label")
+    other = filled.use_cases.create(number=902, origin="found", name="delivery")
+    kept, left = filled.logs.order_by("pk")[:2]
+    for record, use_case in ((kept, mine), (left, other)):
+        UseCaseAssignment.objects.update_or_create(record=record, defaults={"use_case": use_case})
+
+    of_use_case = client.get(address(filled), {"use_case": "refunds, label"})
+    of_version = client.get(address(filled), {"prompt_version": "v9"})
+
+    assert [row.pk for row in of_use_case.context["page"].rows] == [kept.pk]
+    assert of_version.context["page"].rows == ()
+    assert b"prompt version v9" in of_version.content
+    assert client.get(f"/api/v1/logs/{filled.slug}", {"use_case": "delivery"}).json()["items"][0]["id"] == left.pk
 
 
 def test_no_match_offers_to_clear_the_filters(client_of: ClientOf, reader: User, filled: Project) -> None:

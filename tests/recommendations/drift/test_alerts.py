@@ -290,4 +290,5 @@ def test_an_alert_about_a_part_of_the_calls_leads_to_an_evaluation_of_that_part(
     of_model = client_of(member).get(raised.get_absolute_url()).content.decode()
 
     assert f'href="{new}?use_case=where+is+it%3F"' in of_use_case
+    assert f'href="{reverse("ingestion:logs", args=[raised.project.slug])}?use_case=where+is+it%3F&amp;' in of_use_case
     assert f'href="{new}?baseline=aurora-large"' in of_model
