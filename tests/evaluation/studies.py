@@ -4,6 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -39,10 +40,10 @@ def connect(project: Project, url: str, *, simulated: bool = True) -> Gateway:
 
 
 def support_log(calls: int) -> list[dict[str, Any]]:
-    """Return the last calls of the support agent, as an export has them."""
+    """Return the last calls of the support agent, as an export has them; a copy, since the sandbox keeps its rows."""
     found = traffic.records(traffic.AGENTS[0], seed=7, now=LOGGED_UNTIL)
     own = [record.row for record in found if record.row["ai_model"] == traffic.AGENTS[0].model]
-    return own[-calls:]
+    return deepcopy(own[-calls:])
 
 
 def chat_row(index: int, question: str, answer: str, *, model: str = "aurora-large") -> dict[str, Any]:
