@@ -13,6 +13,7 @@ SHARES = ("safety", "answered", "stability", "latency_p95_s", "cost_per_call_usd
 APART = 0.002  # from it on “now → then” and its difference do not seem to belong together
 FARTHEST = 4.0  # margins: bars end there, so that one wide interval does not squeeze the others
 CLOSE = 0.22  # of the bar's width: nearer labels touch
+ROOM = 0.42  # of the bar's width: what half of “same” and all of “better” take
 ABOUT = {
     "quality": "mean score of the judges",
     "safety": "share of safe answers",
@@ -137,6 +138,7 @@ class Table:
     margin: str
     margin_anchor: str  # so that its label does not run into the next one
     same: str
+    names_better: bool  # there is room for that label beside the one of “same”
     foot: str
 
 
@@ -153,6 +155,7 @@ def table(evidence: Evidence) -> Table | None:
         margin=scale.at(scale.edge),
         margin_anchor="middle" if 1 / (scale.high - scale.low) > CLOSE else "end",
         same=scale.at(0.0),
+        names_better=scale.high / (scale.high - scale.low) > ROOM,
         foot=_foot(evidence),
     )
 

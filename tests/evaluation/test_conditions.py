@@ -23,6 +23,19 @@ def test_a_check_is_shown_exactly_when_the_thick_line_clears_the_shade(make: Any
         assert (_place(row.range.core[0]) > _place(row.range.zone)) == (row.verdict == "shown"), row.name
 
 
+def test_labels_over_the_bars_do_not_run_into_each_other() -> None:
+    evidence = documents.not_shown()
+    roomy = conditions.table(evidence)
+    for check in evidence["checks"]:
+        check |= {"estimate": check["bar"] - 0.5, "low": check["bar"] - 1, "high": check["bar"], "bound": None}
+    crowded = conditions.table(evidence)
+
+    assert roomy is not None
+    assert crowded is not None
+    assert (roomy.names_better, _place(roomy.same) < 60) == (True, True)
+    assert (crowded.names_better, _place(crowded.same) > 60) == (False, True)
+
+
 def test_what_was_shown_earlier_keeps_the_bound_that_showed_it() -> None:
     evidence = documents.recommended()
     evidence["looks"][1]["checks"][0] = examples.check("quality", "shown", bound=-0.03)
