@@ -38,11 +38,6 @@ class Budget:
         """
         return self.spent_nanousd + in_flight_nanousd + (estimated_next_nanousd or 0) <= self.cap_nanousd
 
-    @property
-    def left_nanousd(self) -> int:
-        """What may still be spent; never below 0."""
-        return max(0, self.cap_nanousd - self.spent_nanousd)
-
 
 @dataclass(frozen=True)
 class Amount:

@@ -6,7 +6,7 @@ from datetime import date
 from django.db.models import Q, QuerySet
 
 from ingestion.catalog import loader, pricing
-from ingestion.models import ModelOffer, OfferVersion
+from ingestion.models import ModelOffer
 from ingestion.models import Price as PriceRow
 from ingestion.values import Price
 from projects.models import Project
@@ -78,11 +78,6 @@ def value_of(row: PriceRow) -> Price:
         row.cache_write_nanousd,
         row.reasoning_nanousd,
     )
-
-
-def version_on(offer: ModelOffer, day: date) -> OfferVersion | None:
-    """What is known of the offer's abilities on a day."""
-    return offer.versions.filter(valid_from__lte=day).order_by("-valid_from", "-revision").first()
 
 
 @dataclass
