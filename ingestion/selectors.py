@@ -15,7 +15,7 @@ from ingestion import retention, usecases
 from ingestion.analytics.rows import ranked, window
 from ingestion.formats import bodies, fields
 from ingestion.formats.fields import Unreadable
-from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, Removal, SetAside
+from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, Removal, SetAside, UseCaseAssignment
 from ingestion.values import Counted, LogFilter, LogPage, LogRow, UsageProfile
 from projects.models import Job, Project
 
@@ -23,6 +23,7 @@ MAX_PAGE = 200
 COUNT_LIMIT = 10_000
 MAX_WORDS = 8
 STATUSES = ("ok", "failed", "refused")
+FEW = 5_000  # calls of a use case that are looked up one by one
 MONTH = timedelta(days=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COLUMNS = (
@@ -88,8 +89,7 @@ def _matching(project: Project, wanted: LogFilter) -> LogRecordQuerySet:
     if wanted.model:
         found = found.filter(model=wanted.model)
     if wanted.use_case:
-        known = usecases.names(project).items()
-        found = found.filter(assignment__use_case__in=[pk for pk, name in known if name == wanted.use_case])
+        found = found.filter(_of_use_case(project, wanted.use_case))
     if wanted.prompt_version:
         found = found.filter(prompt_version=wanted.prompt_version)
     if wanted.trace:
@@ -103,6 +103,14 @@ def _matching(project: Project, wanted: LogFilter) -> LogRecordQuerySet:
     for word in wanted.words:
         found = found.filter(body__preview__icontains=word)
     return found
+
+
+def _of_use_case(project: Project, name: str) -> Q:
+    """Calls of a use case; those of a small one by id, since down the list of all calls they may lie far apart."""
+    known = [pk for pk, shown in usecases.names(project).items() if shown == name]
+    assigned = UseCaseAssignment.objects.filter(use_case__in=known).values_list("record_id", flat=True)
+    ids = list(assigned[: FEW + 1])
+    return Q(pk__in=ids) if len(ids) <= FEW else Q(assignment__use_case__in=known)
 
 
 def _row(row: Mapping[str, Any]) -> LogRow:

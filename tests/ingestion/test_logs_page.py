@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agentopt.lib.money import nanousd
-from ingestion import receipts, services
+from ingestion import receipts, selectors, services
 from ingestion.models import ModelOffer, SyncRun, UseCaseAssignment
 from projects.models import Job, Project, User
 from tests.evaluation import studies
@@ -78,7 +78,7 @@ def test_a_link_may_name_a_window_and_a_range_goes_before_it(
 
 
 def test_calls_of_a_use_case_and_of_a_prompt_version_are_shown_alone(
-    client_of: ClientOf, reader: User, filled: Project
+    client_of: ClientOf, reader: User, filled: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, mine = client_of(reader), filled.use_cases.create(number=901, origin="found", name="refunds, label")
     other = filled.use_cases.create(number=902, origin="found", name="delivery")
@@ -88,8 +88,11 @@ def test_calls_of_a_use_case_and_of_a_prompt_version_are_shown_alone(
 
     of_use_case = client.get(address(filled), {"use_case": "refunds, label"})
     of_version = client.get(address(filled), {"prompt_version": "v9"})
+    monkeypatch.setattr(selectors, "FEW", 0)
+    of_large = client.get(address(filled), {"use_case": "refunds, label"})
 
     assert [row.pk for row in of_use_case.context["page"].rows] == [kept.pk]
+    assert of_large.context["page"] == of_use_case.context["page"]
     assert of_version.context["page"].rows == ()
     assert b"prompt version v9" in of_version.content
     assert client.get(f"/api/v1/logs/{filled.slug}", {"use_case": "delivery"}).json()["items"][0]["id"] == left.pk
