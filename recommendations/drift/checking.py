@@ -149,6 +149,7 @@ def examine(
                 told = _test(row, policy, recall, plan=plan, first=watch.since or window.since)
             plan.findings.append(told)
             plan.series.append(row)
+    plan.drafts.sort(key=lambda draft: draft.alarm.at)  # the first makes the alert, however windows are cut
     plan.settled = [one for one in live if _is_settled(one, plan, judged.all() if one.metric == "quality" else recall)]
     return plan
 
@@ -171,7 +172,7 @@ def _rows(rule: DriftRule, recall: Recall, watch: DriftWatch) -> list[DriftSerie
             known = recall.between(span.since, span.until)
             for part in values.parts(known, "mix", most=MOST_PARTS, scope=scope_of(rule)):
                 rows.append(DriftSeries(rule=rule, view="share", part=part, learn_days=rule.reference_days))
-    return rows
+    return sorted(rows, key=lambda row: (metric.views.index(_view(row)), row.part))
 
 
 def _span(row: DriftSeries, *, first: datetime) -> Window:

@@ -11,6 +11,7 @@ from recommendations.drift import columns, monitor, reading, rules, sentences
 from recommendations.drift.models import Alert, DriftCheck, DriftObservations, DriftSeries, DriftWatch
 from tests.recommendations.drift import traffic
 
+MID = traffic.START + timedelta(days=30)
 END = traffic.START + timedelta(days=41)
 
 
@@ -64,6 +65,27 @@ def test_checking_again_does_nothing_and_hour_by_hour_finds_the_same(project: Pr
         monitor.check(project, now=min(at, END))
 
     assert (again.windows, again.alerts) == (0, [])
+    assert _state_of(project) == once
+
+
+@pytest.mark.parametrize("seed", [2, 4])
+def test_of_two_views_that_alarm_on_one_day_the_earlier_is_told(project: Project, seed: int) -> None:
+    traffic.take_in(project, 40, change=traffic.slower, seed=seed)
+    monitor.check(project, now=MID)
+    for rule in project.drift_rules.all():
+        for row in rule.series.order_by("-pk"):  # as a database may hand them out that was written to since
+            row.delete()
+            row.pk = None
+            row.save(force_insert=True)
+    monitor.check(project, now=END)
+    once = _state_of(project)
+
+    _forget_all(project)
+    at = traffic.START
+    while at < END:
+        at += timedelta(hours=3)
+        monitor.check(project, now=min(at, END))
+
     assert _state_of(project) == once
 
 
