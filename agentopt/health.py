@@ -6,12 +6,12 @@ from datetime import timedelta
 
 from django.contrib.auth.decorators import login_not_required
 from django.db import DatabaseError, connection
-from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 from django_q.models import OrmQ
 
+from agentopt.lib.database import MIGRATE, waiting
 from projects import supervisor
 
 LATE = timedelta(seconds=120)
@@ -52,10 +52,8 @@ def database() -> Finding:
 
 def migrations() -> Finding:
     """Whether the tables are those of this version."""
-    executor = MigrationExecutor(connection)
-    waiting = executor.migration_plan(executor.loader.graph.leaf_nodes())
-    if waiting:
-        return ill("migrations", f"{len(waiting)} not applied", "Run `python manage.py migrate`.")
+    if n_waiting := waiting():
+        return ill("migrations", f"{n_waiting} not applied", MIGRATE)
     return well("migrations", "all applied")
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 import structlog
 from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
+from django.db import Error
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404
 from drf_spectacular.utils import OpenApiParameter, inline_serializer
@@ -19,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from agentopt.lib import database
 from agentopt.lib.errors import AgentOptError, Invalid
 
 Row = TypeVar("Row", bound=Model)
@@ -67,6 +69,9 @@ def error_envelope(error: Exception, context: dict[str, Any]) -> Response:
     request = context["request"]
     got_request_exception.send(sender=type(context["view"]), request=request._request)  # noqa: SLF001
     log.error("request failed", path=request.path, exc_info=error)
+    says = database.trouble(error) if isinstance(error, Error) else None
+    if says:
+        return Response(envelope("unavailable", says), status=503)
     return Response(envelope("internal", "An error of our own. The server's log has the place."), status=500)
 
 

@@ -1,5 +1,6 @@
 """Page-or-partial rendering, redirect, errors as pages and as fields of a form."""
 
+import sys
 import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -8,8 +9,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import structlog
 from django.conf import settings
+from django.db import Error
 from django.forms import BaseForm
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render as render_page
 from django.shortcuts import resolve_url
 from django.template.loader import render_to_string
@@ -18,6 +20,7 @@ from django.utils.cache import patch_vary_headers
 from django.utils.http import url_has_allowed_host_and_scheme
 from django_htmx.http import HttpResponseClientRedirect
 
+from agentopt.lib import database
 from agentopt.lib.errors import AgentOptError
 
 log = structlog.get_logger(__name__)
@@ -94,11 +97,20 @@ def problem(request: HttpRequest, error: AgentOptError) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """The page of an unexpected failure, with a number to find it in the log by."""
+    """The page of an unexpected failure, with a number to find it in the log by, or of a database that is not ready.
+
+    Called while the failure is handled.
+    """
+    error = sys.exc_info()[1]
+    says = database.trouble(error) if isinstance(error, Error) else None
     number = uuid.uuid4().hex[:12]
-    log.error("page_crashed", number=number, path=request.path)
+    log.error("page_crashed", number=number, path=request.path, says=says)
+    if request.path.startswith("/api/"):  # it broke before the API was reached, in what reads the session
+        body = {"code": "unavailable" if says else "internal", "message": says or f"An error of our own: {number}."}
+        return JsonResponse({"error": {**body, "fields": {}}}, status=503 if says else 500)
     # without the request: whatever broke may be what the frame asks for
-    return HttpResponse(render_to_string("500.html", {"number": number}), status=500)
+    page = render_to_string("500.html", {"number": number, "says": says})
+    return HttpResponse(page, status=503 if says else 500)
 
 
 def _whole_page_sign_in(request: HttpRequest, response: HttpResponse) -> HttpResponse:
