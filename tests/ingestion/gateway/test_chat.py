@@ -1,5 +1,6 @@
 """Chat calls against a real server on loopback."""
 
+import gc
 import json
 import logging
 import threading
@@ -370,6 +371,16 @@ def test_at_most_the_given_number_of_calls_is_in_flight() -> None:
         wait([session.submit(request()) for _ in range(12)])
 
     assert 1 <= most[0] <= 3
+
+
+def test_what_was_there_before_is_not_walked_through_for_cycles_while_calls_are_out() -> None:
+    before = gc.get_freeze_count()
+    with serving(lambda h: h.send(completion())) as fake, chat.ChatSession(fake.endpoint(), in_flight=1) as session:
+        session.submit(request()).result(10)
+
+        assert gc.get_freeze_count() > before + 10_000  # Django alone is more than that
+
+    assert gc.get_freeze_count() == before
 
 
 def test_a_session_goes_on_after_a_failed_call() -> None:
