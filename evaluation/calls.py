@@ -29,6 +29,7 @@ IDLE_S = 1.0
 # After so long without a reply there is time for the database: replies come in bursts, and each one frees room that
 # stands empty until the next call is sent.
 LULL_S = 0.005
+_TIMES_ESTIMATE = 4  # answers are rarely that much longer than the logged ones
 _SMALLEST_CHUNK, _LARGEST_CHUNK = 50, 200
 # So many of our own errors in a row and nothing more is sent; the gateway retried each of them already.
 HOPELESS_AFTER = 8
@@ -96,7 +97,7 @@ class Limits:
     spent_nanousd: int
     deadline: float  # of time.monotonic()
     beat: Callable[[], bool]  # says how far it is and that it lives; False: stop
-    concurrency: int
+    concurrency: int  # calls at once; the session has been told the same
     to_do: int = 0  # places that waited when the present step began
     stored: int = 0  # of them, by now
     purse: Purse | None = None  # the caps that others share; None: this loop is alone
@@ -108,6 +109,11 @@ class Limits:
         if self.spent_nanousd >= self.cap_nanousd or not budget.allows(estimate_nanousd, in_flight_nanousd):
             return False
         return self.purse is None or self.purse.take(estimate_nanousd)
+
+    def is_near(self, *, in_flight_nanousd: int) -> bool:
+        """Tell whether calls that cost some times their estimates would pass a cap."""
+        is_near = self.spent_nanousd + _TIMES_ESTIMATE * in_flight_nanousd > self.cap_nanousd
+        return is_near or (self.purse is not None and self.purse.is_short)
 
     @property
     def shortage(self) -> Shortage | None:
@@ -133,7 +139,7 @@ class _Loop(Generic[T]):
     n_aside: int = 0
     by_provider: Counter[str] = field(default_factory=Counter)  # submitted and not over
     sent: int = 0
-    in_flight: int = 0
+    in_flight: int = 0  # with the session: on their way, or held ready by it
     in_flight_nanousd: int = 0
     streak: int = 0
     end: End | None = None
@@ -153,14 +159,22 @@ class _Loop(Generic[T]):
             ending = self.end is not None
             is_quiet = not self._collect()
             self._tick()
-            if ending:  # only what a busy provider has kept waiting is left unsent by now
-                for future in list(self.open):
-                    self.session.withdraw(future)
+            if ending or self._is_spent():
+                self._withdraw()
         self._flush()
         if self.raised is not None:
             raise self.raised
         error = self.held[-1].error if self.held else None
         return Ended(self.end or End.DONE, tuple(self.held), error)
+
+    def _is_spent(self) -> bool:
+        return self.limits.spent_nanousd >= self.limits.cap_nanousd
+
+    def _withdraw(self) -> None:
+        """Take back what the session holds ready, unless the cap has room for it and there is time."""
+        if self.end is not End.AT_CAP or self._is_spent() or time.monotonic() >= self.limits.deadline:
+            for future in list(self.open):
+                self.session.withdraw(future)
 
     def _is_through(self) -> bool:
         return self.exhausted and not self.prepared and not self.n_aside
@@ -213,17 +227,21 @@ class _Loop(Generic[T]):
     def _next(self) -> Ask[T] | None:
         """The next call there is room for; None: there is no room now, or nothing prepared.
 
-        Calls to a provider that limits the rate take no room from the others: of those no more than a full load waits
-        in the session, and further ones that come along are set aside.
+        Calls to a provider that limits the rate take no room from the others: of those no more than what the session
+        holds for one waits in it, and further ones that come along are set aside.
         """
-        most, limited = self.limits.concurrency, self.session.limited()
+        limited = self.session.limited()
         for provider, waiting in self.aside.items():
-            if waiting and self.by_provider[provider] < most and (provider in limited or self._freely(limited) < most):
+            most = self._most(waiting[0]) if waiting else 0
+            if self.by_provider[provider] < most and (provider in limited or self._freely(limited) < most):
                 self.n_aside -= 1
                 return waiting.popleft()
-        while self.n_aside < MOST_ASIDE and self._freely(limited) < most:
+        while self.n_aside < MOST_ASIDE:
             if not self.prepared:
-                self.starved = not self.exhausted
+                self.starved = not self.exhausted and self._freely(limited) < self.limits.concurrency
+                return None
+            most = self._most(self.prepared[0])
+            if self._freely(limited) >= most:
                 return None
             ask = self.prepared.popleft()
             provider = ask.request.provider
@@ -232,6 +250,17 @@ class _Loop(Generic[T]):
             self.aside.setdefault(provider, deque()).append(ask)
             self.n_aside += 1
         return None
+
+    def _most(self, ask: Ask[T]) -> int:
+        """How many calls the session may hold with this one: more than it sends at once, by half.
+
+        So the room a reply leaves is filled at once, whatever this thread is busy with. Not so where a cap is near or
+        the price is not known: there each call waits until the cost of the one before is counted.
+        """
+        n = self.limits.concurrency
+        if ask.estimate_nanousd is None or self.limits.is_near(in_flight_nanousd=self.in_flight_nanousd):
+            return n
+        return n + n // 2
 
     def _freely(self, limited: Collection[str]) -> int:
         """Calls in flight to providers that limit nothing."""
@@ -283,6 +312,7 @@ class _Loop(Generic[T]):
         try:
             finished = Finished(ask.about, settled.result(), None)
         except CancelledError:  # withdrawn: never sent, and still waiting
+            self.end = self.end or End.AT_CAP
             self.settled.append(Settled(ask.estimate_nanousd or 0, 0, 0, is_unpriced=False))
             return
         except GatewayError as error:

@@ -102,6 +102,7 @@ class Purse:
     wait_s: float = 2.0
     kind: str = Charge.Kind.REPLAYS
     shortage: Shortage | None = None  # why the last call was refused
+    is_short: bool = False  # the caps had less room left than a block
     _holder: str = field(default_factory=lambda: uuid.uuid4().hex)
     _held: Amount = NOTHING
     _open: Amount = NOTHING  # estimates of the calls in flight
@@ -150,6 +151,7 @@ class Purse:
                     self._write(self._held.plus(got), now)
             if isinstance(got, Amount):
                 self._held = self._held.plus(got)
+                self.is_short = not one.times(self.block).fits(got)
                 return True
             if not self._may_change(got, caps) or time.monotonic() >= until:
                 self.shortage = got

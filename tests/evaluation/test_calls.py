@@ -1,5 +1,6 @@
 """The loop that sends requests: it stops when it must, and stores whatever was paid."""
 
+import itertools
 import threading
 import time
 from collections.abc import Iterator
@@ -95,6 +96,43 @@ def test_the_next_round_is_prepared_while_one_is_in_flight() -> None:
         calls.send(session, asks(), store=stored.extend, cost=lambda _: 0, limits=limits())
 
     assert [one.error for one in stored] == [None] * 8
+
+
+def test_the_room_that_replies_leave_is_filled_while_answers_are_stored() -> None:
+    """The second round is answered once the first is being stored, which lasts until calls of the third come."""
+    storing, third, asked = threading.Event(), threading.Event(), itertools.count(1)
+
+    def reply(handler: Handler) -> None:
+        number = next(asked)
+        if number > 4:
+            storing.wait(10)
+        if number > 8:
+            third.set()
+        handler.send(completion())
+
+    stored: list[Finished[int]] = []
+
+    def store(batch: list[Finished[int]]) -> None:
+        storing.set()
+        assert third.wait(10)
+        stored.extend(batch)
+
+    with serving(reply) as fake, ChatSession(fake.endpoint(), in_flight=4) as session:
+        asks = (ask(i, estimate=1) for i in range(16))
+        ended = calls.send(session, asks, store=store, cost=lambda _: 1, limits=limits())
+
+    assert (ended.end, len(stored)) == (End.DONE, 16)
+
+
+def test_nothing_is_held_ready_where_the_cap_is_near(sandbox: Sandbox) -> None:
+    """Answers cost twice what was estimated: only calls that were in flight pass the cap, none that waited."""
+    sent = sandbox.chat_calls
+
+    ended, stored = send(sandbox.url, (ask(i, estimate=50) for i in range(200)), limits(cap_nanousd=5000), price=100)
+
+    assert ended.end == End.AT_CAP
+    assert 50 <= len(stored) <= 50 + 3
+    assert sandbox.chat_calls - sent == len(stored)
 
 
 def test_a_stop_is_heard_between_chunks_in_which_there_was_nothing_to_ask(sandbox: Sandbox) -> None:
