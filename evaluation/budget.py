@@ -273,6 +273,7 @@ def forecast(
     if unlearned is not None and low is not None and most is not None:
         expected = min(max(round(unlearned * learning.correction(past.ratios)), low), most)
         span = learning.interval(expected, past.ratios, least=low, most=most)
+    tokens = _tokens(profile, panel, runs[0], replays=replays[0], candidates=k, repeating=repeating)
     asked = (*candidates, *_one(called), *(judge.offer for judge in panel if judge.offer))
     return Forecast(
         replay_calls_expected=replays[0],
@@ -281,7 +282,9 @@ def forecast(
         judge_calls_at_most=verdicts[1],
         prompts_expected=runs[0].prompts,
         prompts_at_most=runs[1].prompts,
-        tokens_expected=_tokens(profile, panel, runs[0], replays=replays[0], candidates=k, repeating=repeating),
+        tokens_expected=tokens and sum(tokens),
+        replay_tokens_expected=tokens and tokens[0],
+        judge_tokens_expected=tokens and tokens[1],
         cost_expected_nanousd=expected,
         cost_unlearned_nanousd=unlearned,
         cost_low_nanousd=low,
@@ -409,16 +412,19 @@ def _one(offer: Offer | None) -> list[Offer]:
 def _tokens(
     profile: UsageProfile, panel: Sequence[Panelist], calls: Calls, *, replays: int, candidates: int,
     repeating: Repeating,
-) -> int | None:  # fmt: skip
+) -> tuple[int, int] | None:  # fmt: skip
+    """Tokens of the calls to models and to judges, rounded so that both make up the whole; None: no lengths."""
     if profile.mean_input_tokens is None or profile.mean_output_tokens is None:
         return None
-    call = profile.mean_input_tokens + profile.mean_output_tokens
+    prompt, answer = profile.mean_input_tokens, profile.mean_output_tokens
+    call = prompt + answer
     verdicts = sum(
         questions(judge) * judged_by(judge, calls, repeating, candidates=candidates)
-        * (judge.prompt_tokens + call + JUDGE_REPLY_TOKENS)
+        * (judge.prompt_tokens + call + (answer if judge.compares else 0) + JUDGE_REPLY_TOKENS)
         for judge in panel
     )  # fmt: skip
-    return round(replays * call + verdicts)
+    asked = round(replays * call)
+    return asked, round(replays * call + verdicts) - asked
 
 
 def _source_note(design: Design) -> Reason:

@@ -18,7 +18,7 @@ from agentopt.lib.crypto import keyed_hash
 from evaluation import adaptation, budget, calls, offers, replay, ruling, writing
 from evaluation.claims import Claims
 from evaluation.judges import rubric
-from evaluation.judges.base import Case, Reference, Unscored
+from evaluation.judges.base import WITHOUT_REPLY, Case, Reference, Unscored
 from evaluation.judges.base import Verdict as Reading
 from evaluation.models import Candidate, Evaluation, Judge, JudgeVersion, Replay, Seat, Verdict
 from evaluation.repeating import Baseline, Repeating
@@ -222,7 +222,7 @@ class _Run:
             replay__sample__evaluation__project=self.evaluation.project,
             cache_key__in=set(keys),
             source=Verdict.Source.CALLED,
-        ).exclude(reason__in=(Unscored.UNAVAILABLE, Unscored.REJECTED))
+        ).exclude(reason__in=WITHOUT_REPLY)
         return {row.cache_key: row for row in rows.order_by("-pk")}
 
     def _ask(self, place: Place, key: str, *, judged: Case) -> calls.Ask[_Question]:
@@ -279,6 +279,8 @@ class _Run:
             cost = replay.cost_of(reply, self.prices.get(seat.judge.model))
         row = self._row(place, source=Verdict.Source.CALLED, cache_key=finished.about.key)
         row.score, row.reason, row.explanation = reading.score, reading.reason, reading.explanation
+        if reply is not None:
+            row.input_tokens, row.output_tokens = reply.usage.input_tokens, reply.usage.output_tokens
         if row.score is not None and place.stood_first:
             row.score = 1 - row.score  # the judge told how far the second is better
         row.cost_nanousd, row.paid_nanousd, row.calls = cost, cost or 0, max(1, finished.calls)
@@ -296,6 +298,7 @@ class _Run:
         if row.score is not None and place.stood_first != known.stood_first:
             row.score = 1 - row.score  # the same two texts, with the parts of the two changed
         row.cost_nanousd, row.simulated = known.cost_nanousd, known.simulated
+        row.input_tokens, row.output_tokens = known.input_tokens, known.output_tokens
         return row
 
     def _write(self, rows: Sequence[Verdict]) -> None:
@@ -401,14 +404,27 @@ def _said(row: Replay) -> dict[str, Any]:
 
 
 def _rewrite(rows: Sequence[Verdict]) -> None:
-    """Put second attempts in the place of the first; calls and money of both add up."""
+    """Put second attempts in the place of the first; calls, tokens and money of both add up."""
     before = {row.pk: row for row in Verdict.objects.filter(pk__in=[row.pk for row in rows])}
     for row in rows:
         first = before.get(row.pk)
         if first is None:
             continue
+        for name in ("input_tokens", "output_tokens"):
+            setattr(row, name, _both(first, row, name))
         row.calls += first.calls
         row.paid_nanousd += first.paid_nanousd
         row.created_at = first.created_at
-    fields = ["score", "reason", "explanation", "source", "cost_nanousd", "paid_nanousd", "calls", "simulated"]
+    fields = ["score", "reason", "explanation", "source", "input_tokens", "output_tokens", "cost_nanousd",
+              "paid_nanousd", "calls", "simulated"]  # fmt: skip
     Verdict.objects.bulk_update([row for row in rows if row.pk in before], fields)
+
+
+def _both(first: Verdict, second: Verdict, name: str) -> int | None:
+    """Tokens of two attempts; None where one of their replies told none. An attempt without a reply took none."""
+    told = [getattr(row, name) for row in (first, second)]
+    silent = [
+        tokens is None and row.reason not in WITHOUT_REPLY for row, tokens in zip((first, second), told, strict=True)
+    ]
+    known = [tokens for tokens in told if tokens is not None]
+    return None if any(silent) or not known else sum(known)

@@ -1,9 +1,11 @@
 """What an evaluation did and cost, counted from its rows."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
+from evaluation.judges.base import WITHOUT_REPLY
 from evaluation.models import Candidate, Charge, Evaluation, Replay, Verdict
 
 
@@ -50,6 +52,45 @@ def counts(evaluation: Evaluation) -> dict[str, Any]:
     )
     unpriced = replays.pop("unpriced") + verdicts.pop("unpriced")
     return {**replays, **verdicts, "unpriced_calls": unpriced, "spent_nanousd": spent_nanousd(evaluation)}
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of paid replies, read and written together, as the replies told them."""
+
+    told: int
+    replies: int
+    silent: int  # replies whose row keeps none: they told none, or are from before tokens were kept
+
+    @property
+    def known(self) -> int | None:
+        """Of all replies; None where one of them is not known."""
+        return None if self.silent else self.told
+
+    def why(self) -> str:
+        """Why it is not known; empty where it is."""
+        if not self.silent:
+            return ""
+        lack = f"{self.silent:,} of {self.replies:,} replies told no tokens, or are from before tokens were kept"
+        return f"{lack}; the others took {self.told:,}." if self.told else f"{lack}."
+
+
+def tokens(evaluation: Evaluation) -> tuple[Tokens, Tokens]:
+    """Of calls to models, and of calls to judges; what came out of the log or the cache took none."""
+    answered = _replays(evaluation).filter(source=Replay.Source.CALLED, latency_us__isnull=False)
+    judged = _verdicts(evaluation).filter(source=Verdict.Source.CALLED)
+    # an attempt before the last may have had a reply, so what such a row tells still counts
+    lost = Q(reason__in=WITHOUT_REPLY, input_tokens__isnull=True, output_tokens__isnull=True)
+    return _told(answered), _told(judged.exclude(lost))
+
+
+def _told(rows: "QuerySet[Replay] | QuerySet[Verdict]") -> Tokens:
+    unknown = Q(input_tokens__isnull=True) | Q(output_tokens__isnull=True)
+    found = rows.aggregate(
+        read=Sum("input_tokens", default=0, filter=~unknown), written=Sum("output_tokens", default=0, filter=~unknown),
+        n=Count("pk"), silent=Count("pk", filter=unknown),
+    )  # fmt: skip
+    return Tokens(int(found["read"]) + int(found["written"]), found["n"], found["silent"])
 
 
 def arm(evaluation: Evaluation, candidate: Candidate) -> dict[str, Any]:

@@ -294,6 +294,8 @@ class Verdict(models.Model):
     explanation = models.TextField(blank=True, default="")
     source = models.CharField(max_length=10, choices=Source)
     cache_key = models.CharField(max_length=64, blank=True, default="")
+    input_tokens = models.PositiveIntegerField(null=True, help_text="of all replies that it took; null: one told none")
+    output_tokens = models.PositiveIntegerField(null=True, help_text="as above")
     cost_nanousd = models.BigIntegerField(null=True)
     paid_nanousd = models.BigIntegerField(default=0)
     calls = models.PositiveSmallIntegerField(default=0)

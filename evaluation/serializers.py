@@ -262,6 +262,7 @@ class KeptOut(_Out):
     likely_high = serializers.FloatField(allow_null=True)
     is_likely = serializers.BooleanField(allow_null=True, help_text="within that interval")
     is_within = serializers.BooleanField(allow_null=True)
+    why = serializers.CharField(help_text="why the actual is not known, other than that it has not ended")
 
 
 class InterimOut(_Out):

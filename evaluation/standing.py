@@ -7,7 +7,7 @@ from typing import Any
 
 from django.db.models import Count, Q, QuerySet, Sum
 
-from evaluation import grounds, replay
+from evaluation import grounds, ledger, replay
 from evaluation.models import Candidate, Evaluation, Look, Replay, Verdict
 from evaluation.selectors import Detail, Spend
 from evaluation.values import LOW_COVERAGE
@@ -228,6 +228,7 @@ class Kept:
     likely_low: float | None = None  # the 80 % interval
     likely_high: float | None = None
     is_likely: bool | None = None  # within that; None as above
+    why: str = ""  # the actual is not known, for another reason than that it has not ended
 
 
 def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> list[Kept]:
@@ -240,6 +241,7 @@ def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> li
     money = [told.get(f"cost_{name}_nanousd") for name in ("expected", "low", "high", "p10", "p90")]
     expected_usd, low_usd, high_usd, p10_usd, p90_usd = (None if one is None else one / 1e9 for one in money)
     ended = evaluation.state == Evaluation.State.DONE
+    asked, judged = ledger.tokens(evaluation)
     rows = [
         Kept(
             "Calls to models", "count", told.get("replay_calls_expected"), None, told.get("replay_calls_at_most"),
@@ -252,10 +254,25 @@ def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> li
         Kept(
             "Prompts", "count", told.get("prompts_expected"), None, told.get("prompts_at_most"), prompts, None
         ),
+        # without a most: how many calls are made is bounded, how long they are is not
+        Kept(
+            "Tokens of models", "count", told.get("replay_tokens_expected"), None, None, asked.known, None,
+            why=asked.why(),
+        ),
+        Kept(
+            "Tokens of judges", "count", told.get("judge_tokens_expected"), None, None, judged.known, None,
+            why=judged.why(),
+        ),
         Kept("Spend", "usd", expected_usd, low_usd, high_usd, float(done.total_usd), None, p10_usd, p90_usd),
         Kept("Minutes", "minutes", told.get("minutes_expected"), None, None, _minutes(evaluation), None),
     ]  # fmt: skip
     return [_judged(row) for row in rows] if ended else rows
+
+
+def forecast_kept(evaluation: Evaluation, found: Detail) -> list[Kept]:
+    """The same with the prompts of the candidate that was tried longest."""
+    prompts = max((arm.prompts for arm in found.arms if arm.position), default=0)
+    return against_forecast(evaluation, found.spend, prompts=prompts)
 
 
 def _minutes(evaluation: Evaluation) -> float | None:
@@ -317,7 +334,6 @@ def summary(evaluation: Evaluation, found: Detail, *, now: datetime) -> dict[str
     """Progress, failures, coverage and forecast against actual, as the API shows them."""
     lost, is_going = failures(evaluation), evaluation.state == Evaluation.State.RUNNING
     remaining = left(evaluation, found.spend, now=now) if is_going else None
-    prompts = max((arm.prompts for arm in found.arms if arm.position), default=0)
     beat = Job.objects.filter(pk=found.job or 0).values_list("heartbeat_at", flat=True).first()
     return {
         "progress": {
@@ -335,7 +351,7 @@ def summary(evaluation: Evaluation, found: Detail, *, now: datetime) -> dict[str
         },
         "failures": lost,
         "coverage": coverage(evaluation),
-        "forecast_against_actual": against_forecast(evaluation, found.spend, prompts=prompts),
+        "forecast_against_actual": forecast_kept(evaluation, found),
     }
 
 

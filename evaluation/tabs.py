@@ -20,13 +20,13 @@ class Kept:
     is_within: bool | None
     likely: str
     is_likely: bool | None
+    why: str  # there is no actual
 
 
 def kept(evaluation: Evaluation) -> list[Kept]:
     """The forecast beside what came of it."""
     found = selectors.detail(evaluation)
-    prompts = max((arm.prompts for arm in found.arms if arm.position), default=0)
-    return [_kept(row) for row in standing.against_forecast(evaluation, found.spend, prompts=prompts)]
+    return [_kept(row) for row in standing.forecast_kept(evaluation, found)]
 
 
 def _kept(row: standing.Kept) -> Kept:
@@ -37,9 +37,12 @@ def _kept(row: standing.Kept) -> Kept:
         span = f"at most {say(row.at_most)}" if row.low is None else f"{say(row.low)} to {say(row.at_most)}"
     is_told = row.likely_low is not None and row.likely_high is not None
     likely = f"{say(row.likely_low)} to {say(row.likely_high)}" if is_told else DASH
-    return Kept(row.name, say(row.expected), span, say(row.actual), row.is_within, likely, row.is_likely)
+    return Kept(
+        row.name, say(row.expected), span, say(row.actual), row.is_within, likely, row.is_likely, row.why or _OPEN
+    )
 
 
+_OPEN = "it has not ended"
 _UNITS: dict[str, Callable[[float | None], str]] = {
     "count": count,
     "usd": lambda usd: dollars(usd, 2),

@@ -222,6 +222,8 @@ class Forecast:
     prompts_expected: int
     prompts_at_most: int
     tokens_expected: int | None
+    replay_tokens_expected: int | None
+    judge_tokens_expected: int | None
     cost_expected_nanousd: int | None
     cost_unlearned_nanousd: int | None  # before what earlier runs cost moved it: what the next ones learn from
     cost_low_nanousd: int | None

@@ -21,6 +21,9 @@ class Unscored(StrEnum):
     UNAVAILABLE = "judge_unavailable"  # the call itself failed; asked again on the next run
 
 
+WITHOUT_REPLY = (Unscored.UNAVAILABLE, Unscored.REJECTED)
+
+
 @dataclass(frozen=True)
 class Scale:
     """The scale that a judge scores on; `share` maps it to [0, 1]."""

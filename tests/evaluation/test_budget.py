@@ -59,9 +59,17 @@ def test_the_forecast_names_calls_dollars_and_who_gets_prompts() -> None:
     assert found.cost_expected_nanousd == 152 * 1_800_000 + 152 * 2_800_000
     assert found.cost_high_nanousd == 600 * 1_800_000 + 600 * 2_800_000
     assert found.tokens_expected == 152 * 1_200 + 152 * 2_200
+    assert (found.replay_tokens_expected, found.judge_tokens_expected) == (152 * 1_200, 152 * 2_200)
     assert found.providers == ("acme",)
     assert found.minutes_expected == pytest.approx(304 * 2 / 10 / 60, abs=0.05)
     assert found.unknown == ()
+
+
+def test_who_compares_two_answers_reads_both() -> None:
+    found = _forecast(_offer("a"), panel=[replace(JUDGE, compares=True)])
+
+    # by hand: 30 prompts in both orders; rubric 800, prompt 1,000, two answers of 200, a reply of 200
+    assert found.judge_tokens_expected == 60 * 2_400
 
 
 def test_a_provider_with_less_room_takes_longer() -> None:
@@ -89,6 +97,7 @@ def test_traffic_without_token_counts_leaves_tokens_and_dollars_unknown() -> Non
     found = _forecast(_offer("a"), profile=replace(PROFILE, mean_input_tokens=None))
 
     assert found.tokens_expected is None
+    assert (found.replay_tokens_expected, found.judge_tokens_expected) == (None, None)
     assert [reason.code for reason in found.unknown] == ["lengths_unknown"]
 
 

@@ -35,6 +35,9 @@ def test_with_every_candidate_pruned_it_says_why(ready: Project) -> None:
 
 def test_json_holds_the_outcome_and_the_calls(ready: Project) -> None:
     found: dict[str, Any] = json.loads(_evaluate(ready, "--candidates", "lumen-flash", "--limit", "35", "--json"))
+    tokens = {row["name"]: row["actual"] for row in found["forecast_against_actual"] if "Tokens" in row["name"]}
+    assert min(tokens.values()) > 0
+    assert set(tokens) == {"Tokens of models", "Tokens of judges"}
 
     assert found["state"] == "done"
     assert found["model_calls"] > 0

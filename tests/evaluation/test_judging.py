@@ -12,13 +12,15 @@ from django.utils import timezone
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Conflict
 from agentopt.sandbox.server import Sandbox, running
-from evaluation import comparison, judging, references, services
+from evaluation import comparison, judging, ledger, references, replay, services
 from evaluation.calls import End, Ended, Limits
 from evaluation.judges import rules, versions
 from evaluation.judges.base import Reference, Unscored
 from evaluation.judges.rules import Rule
 from evaluation.models import Evaluation, HumanLabel, Judge, Replay, Verdict
+from ingestion.catalog import pricing
 from ingestion.gateway import ChatReply, open_gateway, patience
+from ingestion.values import Usage
 from projects.models import Project
 from tests.evaluation import studies
 
@@ -66,6 +68,31 @@ def test_an_answer_is_judged_once_by_each_seat_and_repetition(
     assert all(verdict.cost_nanousd == verdict.paid_nanousd > 0 for verdict in found if verdict.source == "called")
 
 
+def worth(verdict: Verdict) -> int | None:
+    """What a verdict's tokens cost at its judge's price."""
+    price = replay.read_prices(verdict.judge.project, now=timezone.now())[verdict.judge.model]
+    return pricing.cost_nanousd(Usage(verdict.input_tokens, verdict.output_tokens), price)
+
+
+def test_a_verdict_keeps_the_tokens_that_its_reply_told(project: Project, sandbox: Sandbox, tmp_path: Path) -> None:
+    evaluation = study_of(project, sandbox, tmp_path)
+    judge(evaluation)
+    again = studies.open_study(project, open_gateway(project.connection), rubrics=["quality"], limit=30)
+    judge(again)
+
+    found, copied = verdicts_of(evaluation), verdicts_of(again)
+    assert found
+    assert all(verdict.cost_nanousd == worth(verdict) for verdict in found)
+    assert {verdict.source for verdict in copied} == {Verdict.Source.CACHED}
+    assert [(v.input_tokens, v.output_tokens) for v in copied] == [(v.input_tokens, v.output_tokens) for v in found]
+    # of the second nothing was asked, so nothing was read or written
+    assert ledger.tokens(evaluation)[1] == ledger.Tokens(
+        sum((v.input_tokens or 0) + (v.output_tokens or 0) for v in found if v.source == "called"),
+        sum(v.source == "called" for v in found), 0,
+    )  # fmt: skip
+    assert ledger.tokens(again)[1] == ledger.Tokens(0, 0, 0)
+
+
 def test_a_judge_that_writes_prose_is_asked_twice_and_left_unscored(
     project: Project, sandbox: Sandbox, tmp_path: Path
 ) -> None:
@@ -93,6 +120,7 @@ def test_a_second_attempt_may_succeed_and_costs_both(project: Project, sandbox: 
     twice = [verdict for verdict in verdicts_of(evaluation) if verdict.calls == 2 and verdict.score is not None]
     assert twice
     assert all(verdict.paid_nanousd > (verdict.cost_nanousd or 0) > 0 for verdict in twice)
+    assert all(verdict.paid_nanousd == worth(verdict) for verdict in twice)  # tokens of both
 
 
 def test_unreadable_verdicts_are_kept_so_a_second_evaluation_does_not_pay_for_them(
@@ -115,12 +143,15 @@ def test_a_judge_out_of_reach_leaves_answers_unscored_and_is_tried_again(
         evaluation = study_of(project, broken, tmp_path)
         judge(evaluation)
     assert {verdict.reason for verdict in verdicts_of(evaluation)} == {Unscored.UNAVAILABLE}
+    assert {verdict.input_tokens for verdict in verdicts_of(evaluation)} == {None}
+    assert ledger.tokens(evaluation)[1] == ledger.Tokens(0, 0, 0)  # no reply, no tokens: that is known
 
     studies.connect(project, sandbox.url)
     evaluation = Evaluation.objects.get(pk=evaluation.pk)
     judge(evaluation)
 
     assert all(verdict.score is not None for verdict in verdicts_of(evaluation))
+    assert all(verdict.input_tokens for verdict in verdicts_of(evaluation))
 
 
 def test_an_order_in_an_answer_changes_nothing(project: Project, tmp_path: Path) -> None:
@@ -188,6 +219,9 @@ def test_equal_answers_to_one_question_are_judged_once(project: Project, tmp_pat
     assert evaluation.outcome is not None
     assert evaluation.outcome["prompts"] == evaluation.outcome["judge_calls"] == asked
     assert evaluation.outcome["cached_verdicts"] == asked
+    # these replies tell no usage, so the tokens are not known, and not 0
+    assert [tokens.known for tokens in ledger.tokens(evaluation)] == [None, None]
+    assert ledger.tokens(evaluation)[1].why().startswith(f"{asked} of {asked} replies told no tokens")
 
 
 # ------------------------------------------------------------------------------------------------ forms of replies
@@ -322,6 +356,7 @@ def test_the_forecast_counts_both_orders_of_the_first_prompts(
     # by hand: one candidate on 30 prompts at most, two orders
     assert told[1].judge_calls_at_most - told[0].judge_calls_at_most == 60
     assert (told[1].cost_high_nanousd or 0) > (told[0].cost_high_nanousd or 0)
+    assert (told[1].judge_tokens_expected or 0) > (told[0].judge_tokens_expected or 0)
 
 
 # ------------------------------------------------------------------------------------------------ families
@@ -349,10 +384,10 @@ def test_a_reference_is_read_from_metadata_and_from_full_marks_of_people(
 ) -> None:
     first = study_of(project, sandbox, tmp_path)
     replays = list(Replay.objects.filter(sample__evaluation=first, tool_calls=[]).exclude(answer="")[:3])
-    for replay, scores in zip(replays, ([1.0, 1.0], [1.0, 0.5], [0.5]), strict=True):
+    for answer, scores in zip(replays, ([1.0, 1.0], [1.0, 0.5], [0.5]), strict=True):
         for rater, score in enumerate(scores):
             HumanLabel.objects.create(
-                project=project, replay=replay, blind=True, score=score, source="api", rater=f"person {rater}"
+                project=project, replay=answer, blind=True, score=score, source="api", rater=f"person {rater}"
             )
 
     found = references.read(project, [replay.sample.record_id for replay in replays])

@@ -10,8 +10,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agentopt.sandbox.server import Sandbox
-from evaluation import services, standing, tabs
-from evaluation.models import Evaluation, Replay
+from evaluation import selectors, services, standing, tabs
+from evaluation.models import Evaluation, Replay, Verdict
 from evaluation.selectors import spend
 from projects.models import Project, User
 from tests.evaluation import studies
@@ -198,6 +198,41 @@ def test_an_ended_run_says_where_it_kept_to_its_forecast(
     assert rows["Calls to models"].is_within is True
     assert "Forecast against actual" in page
     assert "corvus-medium" in page
+
+
+def test_tokens_of_models_and_of_judges_stand_beside_their_forecast(
+    opened: Evaluation, sandbox: Sandbox, reader: User, client_of: Clients
+) -> None:
+    studies.run_to_end(opened, studies.connect(opened.project, sandbox.url))
+    found = {row.name: row for row in standing.forecast_kept(opened, selectors.detail(opened))}
+    answers = Replay.objects.filter(sample__evaluation=opened, source=Replay.Source.CALLED)
+    verdicts = Verdict.objects.filter(replay__sample__evaluation=opened, source=Verdict.Source.CALLED)
+
+    for name, rows in (("Tokens of models", answers), ("Tokens of judges", verdicts)):
+        told = [(one.input_tokens or 0) + (one.output_tokens or 0) for one in rows]
+        assert found[name].actual == sum(told) > 0
+        assert (found[name].expected or 0) > 0
+        assert (found[name].at_most, found[name].is_within) == (None, None)
+    assert "Tokens of judges" in _page(client_of(reader), opened, "costs")
+
+
+def test_tokens_that_were_not_kept_are_not_known_and_the_reason_is_said(
+    opened: Evaluation, sandbox: Sandbox, reader: User, client_of: Clients
+) -> None:
+    studies.run_to_end(opened, studies.connect(opened.project, sandbox.url))
+    verdicts = Verdict.objects.filter(replay__sample__evaluation=opened, source=Verdict.Source.CALLED)
+    n, first = verdicts.count(), verdicts.order_by("pk")[:2].values_list("pk", flat=True)
+    Verdict.objects.filter(pk__in=list(first)).update(input_tokens=None, output_tokens=None)  # as earlier runs have it
+    _set(opened, forecast={name: told for name, told in opened.forecast.items() if "_tokens" not in name})
+
+    url = f"/api/v1/evaluations/{opened.project.slug}/{opened.number}"
+    rows = client_of(reader).get(url).json()["forecast_against_actual"]
+    row = next(row for row in rows if row["name"] == "Tokens of judges")
+    page = _page(client_of(reader), opened, "costs")
+
+    assert (row["expected"], row["actual"], row["is_within"]) == (None, None, None)
+    assert row["why"].startswith(f"2 of {n} replies told no tokens, or are from before tokens were kept; the others")
+    assert f'title="2 of {n} replies told no tokens' in page
 
 
 def test_a_run_that_goes_on_is_not_judged_by_its_forecast_yet(opened: Evaluation) -> None:

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from argparse import ArgumentParser
+from dataclasses import asdict
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -193,6 +194,7 @@ def summary(found: selectors.Detail, evaluation: Evaluation) -> dict[str, Any]:
         "changes": outcome.get("changes", []),
         "next_step": outcome.get("next_step"),
         "saving": outcome.get("saving"),
+        "forecast_against_actual": [asdict(kept) for kept in standing.forecast_kept(evaluation, found)],
         "simulated": row.simulated,
     }
 
