@@ -283,8 +283,7 @@ DATABASES: dict[str, dict[str, Any]] = {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA recursive_triggers=ON;"
-            "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;PRAGMA mmap_size=134217728;"
-            "PRAGMA temp_store=MEMORY",
+            "PRAGMA journal_size_limit=67108864;PRAGMA cache_size=-20000;PRAGMA temp_store=MEMORY",
         },
     }
 }
