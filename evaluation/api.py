@@ -36,12 +36,6 @@ def _row(evaluation: Evaluation, project: Project) -> Any:
     return EvaluationOut(selectors.rows_of([evaluation])[0], context={"project": project}).data
 
 
-def _noise(floor: noise.Floor | None) -> dict[str, Any] | None:
-    if floor is None:
-        return None
-    return {"evaluation": floor.number, "prompts": floor.prompts, "metrics": list(floor.metrics.values())}
-
-
 def _started(evaluation: Evaluation, job: Job, project: Project) -> Response:
     link = {"id": job.pk, "url": reverse("api-job", args=[job.pk])}
     evaluation.refresh_from_db()
@@ -98,7 +92,8 @@ class EvaluationView(ProjectView):
         evaluation = selectors.named(project, number)
         found = selectors.detail(evaluation)
         parts, floor = studies.parts(evaluation), noise.floor(evaluation)
-        beside = {"study": [part.row for part in parts], "mixed": studies.sentence(parts), "noise_floor": _noise(floor)}
+        measured = floor.to_json() if floor else None
+        beside = {"study": [part.row for part in parts], "mixed": studies.sentence(parts), "noise_floor": measured}
         whole = {**vars(found), **beside, **standing.summary(evaluation, found, now=timezone.now())}
         return Response(EvaluationDetailOut(whole, context={"project": project}).data)
 

@@ -76,6 +76,18 @@ def span(metric: str, low: float | None, high: float | None) -> str:
     return f"({difference(metric, low, bare=True)} to {difference(metric, high)})"
 
 
+def by_chance(metric: str, measured: Mapping[str, Any]) -> str:
+    """How far the model in production differs from itself on a metric; empty where the checks hold no such difference.
+
+    Args:
+        measured: estimate, low and high of the noise floor.
+    """
+    if measured["estimate"] is None or metric in ("cost", "latency"):
+        return ""
+    own = difference(metric, measured["estimate"], bare=True)
+    return f"{own} {span(metric, measured['low'], measured['high'])}".strip()
+
+
 def estimate(check: Check) -> str:
     """What was measured: a difference, or a level where the condition is a limit."""
     return (level if check["kind"] == "limit" else difference)(check["metric"], check["estimate"])

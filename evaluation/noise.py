@@ -4,9 +4,10 @@ Whatever differs there is chance (of sampling, of judges, of the day): a differe
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
-from evaluation import selectors
+from evaluation import conditions, selectors
 from evaluation.models import Evaluation
 from evaluation.selectors import Metric
 
@@ -18,6 +19,24 @@ class Floor:
     number: int
     prompts: int
     metrics: Mapping[str, Metric]
+
+    def to_json(self) -> dict[str, Any]:
+        """As API and exports give it; `text` is what the checks say of it, empty where they hold no such difference."""
+        return {
+            "evaluation": self.number,
+            "prompts": self.prompts,
+            "metrics": [
+                {**asdict(one), "unit": _unit(name), "text": conditions.by_chance(name, asdict(one))}
+                for name, one in self.metrics.items()
+            ],
+        }
+
+
+def _unit(metric: str) -> str:
+    """Of the difference: of shares or of scores, both in [0, 1]; of cost and latency the share saved."""
+    if metric in ("cost", "latency"):
+        return "share saved"
+    return "share" if metric in conditions.SHARES else "score"
 
 
 def floor(evaluation: Evaluation) -> Floor | None:

@@ -276,12 +276,19 @@ class InterimOut(_Out):
     text = serializers.CharField()
 
 
+class NoiseMetricOut(MetricOut):
+    """What chance moved of one metric."""
+
+    unit = serializers.ChoiceField(choices=["score", "share", "share saved"], help_text="of the difference")
+    text = serializers.CharField(help_text="the difference with its interval, as checks say it; empty: none of them")
+
+
 class NoiseOut(_Out):
     """The model in production against itself: its logged answers against fresh ones."""
 
     evaluation = serializers.IntegerField(help_text="number of the evaluation that measured it")
     prompts = serializers.IntegerField()
-    metrics = MetricOut(many=True)
+    metrics = NoiseMetricOut(many=True)
 
 
 class EvaluationDetailOut(_Out):

@@ -23,6 +23,7 @@ def markdown(document: Mapping[str, Any]) -> str:
         _table("Figures", ("", "Then", "Change", ""), _tiles(evidence)),
         _table("Decided use case by use case", ("Use case", "Verdict", "Confidence"), _study(document)),
         _table("Checks", ("Check", "Verdict", "Difference (95 %)", "Required", "p"), _checks(evidence)),
+        _noise(document),
         _table(
             "Use cases",
             ("Use case", "Finding", "Share", "Prompts", "Quality", "Difference (95 %)", "Saving a month (95 %)"),
@@ -73,6 +74,24 @@ def _checks(evidence: Evidence) -> Iterable[Sequence[str]]:
     found = conditions.table(evidence)
     for row in found.rows if found else ():
         yield row.name, row.verdict, f"{row.difference} {row.interval}", row.required, row.p
+
+
+def _noise(document: Mapping[str, Any]) -> str:
+    """What chance alone moves; nothing where it was not measured."""
+    floor = document["noise_floor"]
+    rows = [one for one in floor["metrics"] if one["text"]] if floor else []
+    if not rows:
+        return ""
+    names = (one["metric"].replace("_", " ").capitalize() for one in rows)
+    table = _table(
+        "By chance",
+        ("Measure", "Difference (95 %)", "Prompts"),
+        [(name, one["text"], wording.count(one["prompts"])) for name, one in zip(names, rows, strict=True)],
+    )
+    return (
+        f"{table}\n\nThe noise floor: {text(document['baseline'])} against itself on {wording.count(floor['prompts'])} "
+        f"prompts, evaluation {floor['evaluation']}. A difference within it says little."
+    )
 
 
 def _study(document: Mapping[str, Any]) -> Iterable[Sequence[str]]:

@@ -7,7 +7,7 @@ from typing import Any
 from django.utils import timezone
 
 from agentopt.lib.errors import NotFound
-from evaluation import studies
+from evaluation import noise, studies
 from evaluation.models import Evaluation
 from ingestion import selectors as logs
 from ingestion.values import Counted, LogFilter
@@ -345,9 +345,11 @@ def following_json(recommendation: Recommendation) -> dict[str, Any] | None:
 
 
 def document(recommendation: Recommendation) -> dict[str, Any]:
-    """All that an export holds: the recommendation, its steps and its follow-up. No prompt, no answer."""
+    """All that an export holds: the recommendation, its noise floor, steps and follow-up. No prompt, no answer."""
+    floor = noise.floor(recommendation.evaluation)
     return {
         **as_json(recommendation),
+        "noise_floor": floor.to_json() if floor else None,
         "transitions": transitions_json(recommendation),
         "follow_up": following_json(recommendation),
     }

@@ -41,8 +41,4 @@ def context(recommendation: Recommendation, *, now: datetime) -> dict[str, Any]:
 
 def by_chance(floor: Floor | None) -> dict[str, str]:
     """How far the model in production differs from itself, by metric, as the checks say differences."""
-    return {
-        name: f"{conditions.difference(name, one.estimate, bare=True)} {conditions.span(name, one.low, one.high)}"
-        for name, one in (floor.metrics.items() if floor else ())
-        if one.estimate is not None and name not in ("cost", "latency")
-    }
+    return {name: conditions.by_chance(name, vars(one)) for name, one in (floor.metrics.items() if floor else ())}

@@ -138,6 +138,7 @@ def test_the_model_in_production_is_held_against_itself_through_the_whole_path(
     assert {row.answer != fresh[row.sample_id] for row in logged} == {True, False}
     assert "What is the noise floor?" in page
     assert told["noise_floor"]["evaluation"] == measured.number
+    assert {one["metric"]: one["unit"] for one in told["noise_floor"]["metrics"]}["quality"] == "score"
     assert noise.floor(measured) is None
 
 

@@ -10,7 +10,8 @@ from django.utils import timezone
 
 from agentopt.lib.errors import Invalid
 from agentopt.lib.immutable import door
-from ingestion.models import LogBody
+from evaluation.models import Candidate, Comparison, Evaluation
+from ingestion.models import LogBody, ModelOffer
 from projects.models import AuditEntry, Project, User
 from recommendations import reports, selectors, services, sharing
 from recommendations.models import Recommendation, ShareLink
@@ -85,6 +86,54 @@ def test_a_document_says_why_nothing_is_recommended_and_what_is_at_stake(project
     text = reports.markdown(selectors.document(documents.store(project, documents.not_shown())))
 
     assert "At stake a month: **$1,168**" in text
+
+
+def measure_noise(made: Recommendation) -> Evaluation:
+    """The model in production against itself on 48 prompts, as a run of its own would have left it."""
+    offer = ModelOffer.objects.create(project=made.project, model="aurora-large", name="aurora-large")
+    Candidate.objects.create(evaluation=made.evaluation, offer=offer, position=0)
+    floor = documents.finish(made.project, number=2)
+    floor.kind = Evaluation.Kind.NOISE
+    floor.save()
+    Candidate.objects.create(evaluation=floor, offer=offer, position=0)
+    itself = Candidate.objects.create(evaluation=floor, offer=offer, position=1)
+    Comparison.objects.bulk_create(
+        Comparison(
+            evaluation=floor, candidate=itself, metric=metric, n_prompts=n, n_units=n, n_unscored=0, baseline=0.9,
+            value=0.9 + estimate, estimate=estimate, low=estimate - 0.02, high=estimate + 0.03,
+        )
+        for metric, estimate, n in (("quality", -0.012, 46), ("safety", 0.0, 48), ("cost", 0.1, 48))
+    )  # fmt: skip
+    return floor
+
+
+def test_the_noise_floor_stands_in_exports_as_on_the_page(
+    made: Recommendation, reader: User, client_of: Browser
+) -> None:
+    without = reports.markdown(selectors.document(made))
+    assert json.loads(client_of(reader).get(f"{made.get_absolute_url()}export.json").content)["noise_floor"] is None
+    assert "noise floor" not in without
+
+    measure_noise(made)
+    page = client_of(reader).get(made.get_absolute_url()).content.decode()
+    text = client_of(reader).get(f"{made.get_absolute_url()}export.md").content.decode()
+    floor = json.loads(client_of(reader).get(f"{made.get_absolute_url()}export.json").content)["noise_floor"]
+
+    # by hand: quality moved by -0.012, from -0.032 to +0.018; safety by none, from -2 to +3 points
+    for said in ("−0.012 (−0.032 to +0.018)", "0.0 (−2.0 to +3.0 points)"):
+        assert f"by chance {said}" in page
+        assert reports.text(said) in text
+    assert "aurora-large against itself on 48 prompts, evaluation 2" in text
+    assert "| 46 |" in text
+    assert (floor["evaluation"], floor["prompts"]) == (2, 48)
+    found = {one["metric"]: one for one in floor["metrics"]}
+    assert set(found) == {"quality", "safety", "cost"}
+    assert (found["quality"]["estimate"], found["quality"]["prompts"]) == (-0.012, 46)
+    assert (found["quality"]["low"], found["quality"]["high"]) == pytest.approx((-0.032, 0.018))
+    assert {name: one["unit"] for name, one in found.items()} == {
+        "quality": "score", "safety": "share", "cost": "share saved",
+    }  # fmt: skip
+    assert text.replace(text[text.index("## By chance") : text.index("## Candidates")], "") == without
 
 
 @pytest.mark.parametrize("name", ["export.md", "export.json", "print/"])
