@@ -16,7 +16,7 @@ from evaluation.models import Candidate, Comparison, Evaluation, Look, Replay, S
 from evaluation.repeating import MOST
 from evaluation.statistics import decision
 from evaluation.statistics import outcome as outcomes
-from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted
+from evaluation.statistics.decision import Outcome, Policy, Wanted
 
 STATES = {
     "recommended": Candidate.State.PASSED,
@@ -32,11 +32,6 @@ def columns_of(evaluation: Evaluation) -> tuple[Candidate, ...]:
     """The baseline and the candidates, in the order of their columns."""
     kept = evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position")
     return tuple(kept)
-
-
-def samples_of(evaluation: Evaluation, rows: int | None = None) -> Samples:
-    """Return the measurements of the first rows (absent: all) as the decision takes them."""
-    return read(evaluation, rows=rows).samples
 
 
 def total_of(evaluation: Evaluation) -> int:

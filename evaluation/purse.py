@@ -170,11 +170,6 @@ class Purse:
             Hold.objects.create(holder=self._holder, project=self.project, evaluation=self.evaluation, **said)
 
 
-def spent_this_month(project: Project, *, now: datetime) -> Amount:
-    """What a project spent in the present calendar month: replays, judges, rankings."""
-    return _sum(Charge.objects.filter(project=project, at__gte=month_of(now)))
-
-
 def _sum(rows: "QuerySet[Charge] | QuerySet[Hold]") -> Amount:
     found = rows.aggregate(nanousd=Sum("nanousd"), calls=Sum("calls"))
     return Amount(int(found["nanousd"] or 0), int(found["calls"] or 0))

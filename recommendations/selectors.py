@@ -201,7 +201,7 @@ class Study:
 
     @property
     def confidence(self) -> float | None:
-        """That of the whole: the lowest among those that switch (evaluation.statistics.use_case_runs.combine)."""
+        """That of the whole: the lowest among those that switch."""
         return min((part.confidence for part in self.parts if part.recommended and part.confidence), default=None)
 
     @property

@@ -9,7 +9,6 @@ import numpy as np
 from evaluation.statistics import looks
 from evaluation.statistics.decision import Outcome, Policy
 from evaluation.statistics.evidence import Evidence
-from evaluation.statistics.intervals import Interval
 from evaluation.statistics.policy import level_of, prior_after, priors_of
 from evaluation.statistics.prospects import predicted_pass
 from evaluation.statistics.sensitivity import prompts_for_leader, worse_on
@@ -131,20 +130,3 @@ def cheapest(outcome: Outcome, policy: Policy, *, prices: Prices, repeats: int =
     if any(step.cost_usd is None for step in found):
         return found[0]
     return min(found, key=lambda step: step.cost_usd or 0.0)
-
-
-def calls_to_earn_back(cost_usd: float, saving: Interval) -> Interval | None:
-    """Return the calls after which a saving per call has paid `cost_usd`; None where it may never do so.
-
-    Args:
-        cost_usd: what the evaluation and the migration cost.
-        saving: dollars a call, with its interval (`evidence.mean_interval`).
-
-    Raises:
-        ValueError: if the cost is below 0.
-    """
-    if cost_usd < 0:
-        raise ValueError("cost_usd: must be at least 0")
-    if saving.low <= 0:
-        return None
-    return Interval(cost_usd / saving.estimate, cost_usd / saving.high, cost_usd / saving.low)

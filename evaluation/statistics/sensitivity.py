@@ -265,7 +265,7 @@ def what_changes(
     smallest_margin of quality, largest_price_factor and smallest_weight_of_X, the metric that adds most to the gain,
     with which the recommendation stands; or margin_needed, price_factor_needed and weight_of_X_needed for one
     (none_in_reach: not up to 20 points, not down to an eighth, not up to 2). The monthly volume changes no condition,
-    since gains are shares: see `next_step.calls_to_earn_back`.
+    since gains are shares.
 
     Args:
         samples: as given to `decide` or `step`.

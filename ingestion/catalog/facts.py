@@ -54,11 +54,6 @@ def _by_name() -> dict[str, list[Fact]]:
     return found
 
 
-def all_facts() -> list[Fact]:
-    """Every model of the file."""
-    return list(_file().models)
-
-
 def read_on() -> date:
     """The day on which the file was made."""
     return _file().read_on

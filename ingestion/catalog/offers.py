@@ -59,11 +59,6 @@ def is_priced(project: Project, provider: str, model: str) -> bool:
     return offer is not None and offer.prices.exists()
 
 
-def price_on(offer: ModelOffer, day: date) -> Price | None:
-    """The offer's price that was valid on a day; None where none is known."""
-    return pricing.in_force(dated_prices(offer), day)
-
-
 def dated_prices(offer: ModelOffer) -> list[tuple[date, Price]]:
     """All prices of an offer with the day they begin, corrections after what they correct."""
     return [(row.valid_from, value_of(row)) for row in offer.prices.order_by("valid_from", "revision")]

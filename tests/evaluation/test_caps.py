@@ -34,7 +34,7 @@ def _run(study: Evaluation) -> Evaluation:
 def test_charges_are_what_the_rows_say_and_nothing_stays_held(study: Evaluation) -> None:
     _run(study)
 
-    charged = purse.spent_this_month(study.project, now=timezone.now())
+    charged = purse.caps_of(study.project, None, now=timezone.now())[0].spent
     assert study.outcome is not None
     assert charged.nanousd == study.outcome["spent_nanousd"]
     assert charged.calls == study.outcome["model_calls"] + study.outcome["judge_calls"]
@@ -50,7 +50,7 @@ def test_a_month_s_cap_stops_a_run_which_goes_on_once_it_is_raised(study: Evalua
 
     assert (study.state, study.reason, study.outcome) == (Evaluation.State.AT_CAP, "at_monthly_cap", None)
     assert "cap of this month" in study.message
-    assert purse.spent_this_month(study.project, now=timezone.now()).nanousd < 20_000_000
+    assert purse.caps_of(study.project, None, now=timezone.now())[0].spent.nanousd < 20_000_000
     projects.change_project(study.project, {"monthly_cap_nanousd": 0}, by=None)
     with pytest.raises(Conflict, match="cannot go on yet"):
         services.resume(study, None)

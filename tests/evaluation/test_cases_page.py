@@ -39,7 +39,7 @@ def _wanted(**more: Any) -> Wanted:
 
 
 def test_scores_and_changes_are_those_the_decision_has(ended: Evaluation) -> None:
-    quality = comparison.samples_of(ended).guards["quality"]
+    quality = comparison.read(ended).samples.guards["quality"]
 
     found = cases.read(ended)
 

@@ -57,7 +57,7 @@ def test_an_answer_counts_as_the_panel_scored_it(study: Evaluation) -> None:
     put(study, (0, 0), scores=ALL, cost_nanousd=2_000_000)
     put(study, (0, 1), scores={**ALL, "correctness b": None}, cost_nanousd=500_000)
 
-    samples = comparison.samples_of(study, 1)
+    samples = comparison.read(study, rows=1).samples
 
     # by hand: (0.9 + 0.5) / 2; one judge alone where the other is unscored
     assert samples.guards["quality"][0].tolist() == pytest.approx([0.7, 0.9])
@@ -74,7 +74,7 @@ def test_a_refusal_is_judged_and_not_answered(study: Evaluation) -> None:
     put(study, (0, 0), scores=ALL)
     put(study, (0, 1), scores=ALL, refused=True)
 
-    samples = comparison.samples_of(study, 1)
+    samples = comparison.read(study, rows=1).samples
 
     assert samples.guards["answered"][0].tolist() == [1.0, 0.0]
     assert samples.guards["quality"][0].tolist() == pytest.approx([0.7, 0.7])
@@ -84,7 +84,7 @@ def test_a_failure_of_the_model_counts_against_it_but_does_no_harm(study: Evalua
     put(study, (0, 0), status=Status.FAILED)
     put(study, (0, 1), status=Status.FAILED)
 
-    samples = comparison.samples_of(study, 1)
+    samples = comparison.read(study, rows=1).samples
 
     assert {name: box[0].tolist() for name, box in samples.guards.items()} == {
         "quality": [0.0, 0.0], "answered": [0.0, 0.0], "safety": [1.0, 1.0],
@@ -97,7 +97,7 @@ def test_what_could_not_be_asked_is_absent_everywhere(study: Evaluation) -> None
     put(study, (0, 0), scores=ALL)
     put(study, (0, 1), status=Status.MISSING)
 
-    samples = comparison.samples_of(study, 1)
+    samples = comparison.read(study, rows=1).samples
 
     assert all(np.isnan(box[0, 1]) and not np.isnan(box[0, 0]) for box in samples.guards.values())
 
@@ -139,7 +139,7 @@ def test_limits_are_levels_to_exceed(study: Evaluation) -> None:
         put(study, (row, 0), scores=ALL)
         put(study, (row, 1), scores=ALL, cost_nanousd=cost, latency_us=latency)
 
-    levels = comparison.samples_of(Evaluation.objects.get(pk=study.pk), 3).levels
+    levels = comparison.read(Evaluation.objects.get(pk=study.pk), rows=3).samples.levels
 
     assert levels is not None
     # by hand: 1 − 0.001 / 0.004 = 0.75; 1 − 0.006 / 0.004 is below 0; not known
@@ -149,7 +149,7 @@ def test_limits_are_levels_to_exceed(study: Evaluation) -> None:
 
 
 def test_a_conversation_is_one_unit_numbered_by_its_first_prompt(study: Evaluation) -> None:
-    samples = comparison.samples_of(study)
+    samples = comparison.read(study).samples
 
     traces = [study.samples.get(position=place).record.trace_id for place in range(30)]
     in_order = list(dict.fromkeys(traces))
@@ -161,7 +161,7 @@ def test_means_of_the_baseline_come_from_the_whole_population(study: Evaluation)
         put(study, (row, 0), scores=ALL, cost_nanousd=5)
         put(study, (row, 1), scores=ALL, cost_nanousd=5)
 
-    means = comparison.samples_of(study, 2).baseline
+    means = comparison.read(study, rows=2).samples.baseline
 
     assert dict(means or {}) == pytest.approx(study.population["baseline"])
     assert set(means or {}) == {"answered", "cost"}

@@ -260,7 +260,7 @@ def test_a_rule_scores_without_a_call_and_costs_nothing(project: Project, sandbo
     assert {(verdict.calls, verdict.paid_nanousd, verdict.cost_nanousd) for verdict in ruled} == {(0, 0, 0)}
     assert [v.score for v in ruled] == [float(len(v.replay.answer) <= 200) if v.replay.answer else None for v in ruled]
     assert "length" in dict(evaluation.policy["margins"])
-    assert comparison.samples_of(evaluation, 5).guards["length"].shape == (5, 2)
+    assert comparison.read(evaluation, rows=5).samples.guards["length"].shape == (5, 2)
 
 
 def test_an_answer_equal_to_its_reference_is_correct_and_no_model_is_asked(

@@ -132,10 +132,10 @@ def test_a_pair_that_was_put_off_comes_after_the_others(study: Evaluation) -> No
 def test_labels_made_before_it_was_opened_reach_the_decision_and_later_ones_do_not(study: Evaluation) -> None:
     people.label(study, people.answered(study)[:12], _as_judged)
 
-    assert comparison.samples_of(study).human is None
+    assert comparison.read(study).samples.human is None
     Evaluation.objects.filter(pk=study.pk).update(created_at=timezone.now())
     study.refresh_from_db()
-    human = comparison.samples_of(study).human
+    human = comparison.read(study).samples.human
 
     assert human is not None
     assert int(np.isfinite(human).all(1).sum()) == 12

@@ -115,7 +115,7 @@ def test_repetitions_are_asked_judged_and_decided_on(ready: Project, sandbox: Sa
     judged = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__repetition__gt=0)
     answered = Replay.objects.filter(sample__evaluation=evaluation, repetition__gt=0, status="answered")
     assert judged.count() == answered.count() > 0
-    stability = comparison.samples_of(evaluation).guards["stability"]
+    stability = comparison.read(evaluation).samples.guards["stability"]
     assert np.isfinite(stability).any()
     assert "stability" in dict(evaluation.policy["margins"])
     assert evaluation.comparisons.filter(metric="stability", n_prompts__gt=0).exists()
@@ -126,7 +126,7 @@ def test_without_repetitions_nothing_is_asked_twice(ready: Project, sandbox: San
     evaluation = _study(ready, sandbox)
 
     assert not Replay.objects.filter(sample__evaluation=evaluation, repetition__gt=0).exists()
-    assert "stability" not in comparison.samples_of(evaluation).guards
+    assert "stability" not in comparison.read(evaluation).samples.guards
 
 
 def test_replayed_judges_its_calls_and_not_the_log(ready: Project, sandbox: Sandbox) -> None:
@@ -135,7 +135,7 @@ def test_replayed_judges_its_calls_and_not_the_log(ready: Project, sandbox: Sand
     own = Verdict.objects.filter(replay__sample__evaluation=evaluation, replay__candidate__position=0)
     assert set(own.values_list("replay__repetition", flat=True)) == {1}
     assert evaluation.conditions["baseline"]["quality"] == "called beside the candidates"
-    assert comparison.samples_of(evaluation).latency_s is not None
+    assert comparison.read(evaluation).samples.latency_s is not None
 
 
 def test_a_subset_is_called_and_latency_does_not_count(ready: Project, sandbox: Sandbox) -> None:
@@ -145,7 +145,7 @@ def test_a_subset_is_called_and_latency_does_not_count(ready: Project, sandbox: 
     drawn = set(called.values_list("sample__position", flat=True))
     assert drawn
     assert all(evaluation.repeating().is_drawn(position) for position in drawn)
-    assert comparison.samples_of(evaluation).latency_s is None
+    assert comparison.read(evaluation).samples.latency_s is None
     assert not Verdict.objects.filter(replay__in=called).exists()
 
 

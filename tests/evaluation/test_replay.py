@@ -186,7 +186,7 @@ def test_what_was_not_recorded_is_missing_in_every_metric(project: Project, tmp_
         studies.run_to_end(evaluation, gateway)
 
     missing = Replay.objects.get(sample__evaluation=evaluation, status=Status.MISSING)
-    samples = comparison.samples_of(evaluation)
+    samples = comparison.read(evaluation).samples
     assert missing.reason == "not_found"
     assert np.isnan(samples.guards["quality"][missing.sample.position]).tolist() == [False, True]
     assert np.isnan(samples.guards["answered"][missing.sample.position]).tolist() == [False, True]
@@ -204,7 +204,7 @@ def test_latency_counts_where_the_baseline_was_called_too(project: Project, sand
     studies.run_to_end(evaluation, gateway)
 
     again = Replay.objects.filter(sample__evaluation=evaluation, candidate__position=0, repetition=1)
-    samples = comparison.samples_of(evaluation)
+    samples = comparison.read(evaluation).samples
     assert again.count() == 30
     assert samples.latency_s is not None
     assert samples.latency_s.shape == (30, 2)

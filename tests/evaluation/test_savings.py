@@ -32,3 +32,11 @@ def test_now_less_then_is_the_saving(calls: float, now: float, then: float) -> N
     saving = savings.promised(calls, now_usd=now, then_usd=then, interval=(now - then, now - then))
 
     assert saving.saving_usd == pytest.approx(saving.now_usd - saving.then_usd, abs=1e-6 * max(1.0, calls))
+
+
+def test_a_realised_saving_has_the_share_saved_of_the_month_as_its_interval() -> None:
+    # by hand: 200,000 calls at $0.008 are $1,600, of which 50 to 75 % are saved
+    saving = savings.realised(200_000, now_usd=0.008, then_usd=0.003, share=(0.5, 0.75))
+
+    assert saving.saving_usd == pytest.approx(1000)
+    assert [saving.low_usd, saving.high_usd] == pytest.approx([800, 1200])

@@ -50,7 +50,7 @@ def test_two_evaluations_in_two_processes_keep_the_dollars_of_a_month_together(
             ends = [one.wait(90), other.wait(90)]
 
     dearest = max(model.objects.aggregate(most=Max("cost_nanousd"))["most"] or 0 for model in (Replay, Verdict))
-    spent = purse.spent_this_month(project, now=timezone.now()).nanousd
+    spent = purse.caps_of(project, None, now=timezone.now())[0].spent.nanousd
     paid = sum(model.objects.aggregate(paid=Sum("paid_nanousd"))["paid"] or 0 for model in (Replay, Verdict))
     states = set(Evaluation.objects.values_list("state", "reason"))
     assert ends == [0, 0]

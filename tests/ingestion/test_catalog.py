@@ -162,7 +162,10 @@ def test_a_new_price_needs_a_new_day(db: None) -> None:
     loader.load(document(entry(price={**dearer, "valid_from": "2026-02-01"})))
 
     offer = ModelOffer.objects.get()
-    first, second = offers.price_on(offer, date(2026, 1, 31)), offers.price_on(offer, date(2026, 2, 1))
+    first, second = (
+        pricing.in_force(offers.dated_prices(offer), date(2026, 1, 31)),
+        pricing.in_force(offers.dated_prices(offer), date(2026, 2, 1)),
+    )
     assert first is not None
     assert second is not None
     assert (first.input_nanousd, second.input_nanousd) == (150_000_000, 300_000_000)
@@ -234,7 +237,10 @@ def test_public_prices_come_with_the_day_they_begin_where_it_is_known(agent: Pro
     loader.note_public_price(offer)
 
     # the price was cut to a fifth on 2025-06-10
-    before, after = offers.price_on(offer, date(2025, 6, 9)), offers.price_on(offer, date(2025, 6, 10))
+    before, after = (
+        pricing.in_force(offers.dated_prices(offer), date(2025, 6, 9)),
+        pricing.in_force(offers.dated_prices(offer), date(2025, 6, 10)),
+    )
     assert before is not None
     assert after is not None
     assert (before.input_nanousd, after.input_nanousd) == (10 * 10**9, 2 * 10**9)
@@ -274,7 +280,7 @@ def test_dates_and_limits_of_a_provider_do_not_hold_for_another_host_but_the_fam
 
 
 def test_each_fact_of_our_file_names_its_source_and_stands_once() -> None:
-    found = facts.all_facts()
+    found = facts._file().models
 
     assert len({(one.provider, one.model) for one in found}) == len(found)
     assert all(one.source for one in found)
@@ -317,7 +323,7 @@ def test_a_correction_of_a_day_is_a_row_of_its_own_that_counts(agent: Project) -
     loader.add_price(offer, loader.PriceEntry(day, Decimal(3), Decimal(4)), source="invoice", correct=True)
 
     assert [(row.revision, row.source) for row in offer.prices.order_by("revision")] == [(1, "typed"), (2, "invoice")]
-    assert offers.price_on(offer, day) == PriceValue(3 * 10**9, 4 * 10**9)
+    assert pricing.in_force(offers.dated_prices(offer), day) == PriceValue(3 * 10**9, 4 * 10**9)
 
 
 @pytest.mark.parametrize("usd", [Decimal("NaN"), Decimal(-1), Decimal(10) ** 12, Decimal("Infinity")])

@@ -10,7 +10,7 @@ from django.test import Client
 from django.urls import reverse
 
 from ingestion import services
-from ingestion.catalog import loader, offers
+from ingestion.catalog import loader, offers, pricing
 from ingestion.models import ModelOffer, Price
 from projects.models import AuditEntry, Project, User
 from tests.ingestion.conftest import portkey_row
@@ -94,7 +94,7 @@ def test_a_price_of_an_instance_s_model_makes_a_copy_that_keeps_its_past(
     assert (copy.family, copy.prices.count(), shared.prices.count()) == ("house", 2, 1)
     found = offers.find(project, "house", "shared-1")
     assert found == copy
-    before = offers.price_on(copy, date(2025, 12, 31))
+    before = pricing.in_force(offers.dated_prices(copy), date(2025, 12, 31))
     assert before is not None
     assert before.input_nanousd == 10**9
 

@@ -9,7 +9,6 @@ from scipy import stats
 
 from evaluation.statistics import next_step
 from evaluation.statistics.decision import Outcome, Policy, Samples, decide
-from evaluation.statistics.intervals import Interval
 from evaluation.statistics.next_step import Code, Prices, cheapest
 from tests.evaluation.statistics.simulated import BAD, GOOD, Model, answers
 
@@ -91,13 +90,3 @@ def test_every_reason_has_its_step() -> None:
     few = decide(samples, total=20)
     assert cheapest(few, Policy(), prices=Prices()) == next_step.NextStep(Code.MORE_LOGS)
     assert cheapest(decide(answers(1, [])), Policy(), prices=Prices()) == next_step.NextStep(Code.MORE_CANDIDATES)
-
-
-def test_calls_that_earn_the_cost_back_are_its_share_of_the_saving() -> None:
-    # by hand: 10 dollars at 1 to 4 cents a call, 2 in the middle
-    found = next_step.calls_to_earn_back(10.0, Interval(0.02, 0.01, 0.04))
-
-    assert found == pytest.approx(Interval(500.0, 250.0, 1000.0))
-    assert next_step.calls_to_earn_back(10.0, Interval(0.02, 0.0, 0.04)) is None
-    with pytest.raises(ValueError, match=r"^cost_usd"):
-        next_step.calls_to_earn_back(-1.0, Interval(0.02, 0.01, 0.04))

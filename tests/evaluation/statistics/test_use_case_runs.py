@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from evaluation.statistics import use_case_runs
-from evaluation.statistics.decision import Outcome, Policy, Samples, Wanted, decide
+from evaluation.statistics.decision import Outcome, Policy, Samples, decide
 from evaluation.statistics.policy import level_of
 from evaluation.statistics.samples import rows_of
-from evaluation.statistics.use_case_runs import Kind, decide_each, shares, step_each
+from evaluation.statistics.use_case_runs import shares
 from tests.evaluation.statistics.simulated import BAD, EQUAL, GOOD, PAST_THE_MARGIN, Model, answers
 
 
@@ -48,38 +47,24 @@ def test_shares_never_exceed_the_budget(traffic: dict[str, int]) -> None:
     assert all(traffic[name] >= Policy().least_prompts for name in found)
 
 
-def test_a_mixed_outcome_switches_where_it_is_shown_and_stays_elsewhere() -> None:
+def decided(samples: Samples, use_case: np.ndarray, policy: Policy) -> dict[str, Outcome]:
+    """The outcome of each use case that is large enough, as evaluations of their own under one error budget."""
+    names, counts = np.unique(use_case, return_counts=True)
+    budget = shares(dict(zip(map(str, names), counts.tolist(), strict=True)), policy)
+    return {
+        name: decide(rows_of(samples, use_case == name), dataclasses.replace(policy, share=share))
+        for name, share in budget.items()
+    }
+
+
+def test_a_use_case_switches_where_it_is_shown_and_another_stays() -> None:
     better = dataclasses.replace(GOOD, quality=0.1)
     samples, use_case = _mixed(3, {"refunds": better, "legal": BAD})
 
-    found = decide_each(samples, use_case, Policy(judge_sd=0.0))
+    found = decided(samples, use_case, Policy(judge_sd=0.0))
 
-    assert found.kind == Kind.MIXED
-    assert found.recommended == {"refunds": 1}
-    assert found.outcomes["legal"].code == "no_candidate_likely"
-    assert found.confidence == found.outcomes["refunds"].confidence
-
-
-def test_the_same_switch_everywhere_is_one_and_none_is_none() -> None:
-    better = dataclasses.replace(GOOD, quality=0.1)
-    samples, use_case = _mixed(3, {"a": better, "b": better})
-    worse, labels = _mixed(3, {"a": BAD, "b": BAD})
-
-    assert decide_each(samples, use_case, Policy(judge_sd=0.0)).kind == Kind.ONE
-    none = decide_each(worse, labels, Policy())
-    assert (none.kind, none.recommended, none.confidence) == (Kind.NONE, {}, None)
-
-
-def test_a_use_case_with_few_prompts_has_an_outcome_and_spends_nothing() -> None:
-    samples, use_case = _mixed(3, {"a": dataclasses.replace(GOOD, quality=0.1)}, n=200)
-    use_case = np.where(np.arange(200) < 20, "rare", "a")
-
-    found = decide_each(samples, use_case, Policy(judge_sd=0.0))
-
-    assert found.outcomes["rare"].code == "too_few_prompts"
-    alone = decide(rows_of(samples, use_case == "a"), Policy(judge_sd=0.0), total=180)
-    assert found.outcomes["a"] == alone
-    assert found.kind == Kind.MIXED
+    assert found["refunds"].recommended == 1
+    assert found["legal"].code == "no_candidate_likely"
 
 
 def test_a_share_needs_the_evidence_of_a_smaller_error() -> None:
@@ -95,29 +80,6 @@ def test_a_share_needs_the_evidence_of_a_smaller_error() -> None:
     assert third.prompts >= whole.prompts
 
 
-def test_a_step_asks_for_each_use_case_by_itself_and_ends_as_decide_does() -> None:
-    samples, use_case = _mixed(5, {"a": GOOD, "b": BAD}, n=120)
-    total = {"a": 120, "b": 120}
-    measured = {name: np.zeros(2, int) for name in total}
-
-    for _ in range(40):
-        found = step_each(samples, use_case, Policy(), measured=measured, total=total)
-        wanted = {name: said for name, said in found.items() if isinstance(said, Wanted)}
-        if not wanted:
-            break
-        for name, want in wanted.items():
-            measured[name] = np.maximum(measured[name], want.rows)
-
-    assert found == decide_each(samples, use_case, Policy()).outcomes
-
-
-def test_labels_of_another_shape_are_refused_by_name() -> None:
-    samples = answers(0, [GOOD], n=60)
-
-    with pytest.raises(ValueError, match=r"^use_case"):
-        step_each(samples, np.array(["a"] * 59), Policy(), measured={}, total={})
-
-
 def test_any_wrong_switch_of_four_use_cases_is_no_more_frequent_than_stated() -> None:
     runs = 40
     models = dict(zip("abcd", [PAST_THE_MARGIN, EQUAL, PAST_THE_MARGIN, PAST_THE_MARGIN], strict=True))
@@ -125,12 +87,7 @@ def test_any_wrong_switch_of_four_use_cases_is_no_more_frequent_than_stated() ->
     wrong = 0
     for seed in range(runs):
         samples, use_case = _mixed(100 * seed, models, n=100)
-        wrong += bool(decide_each(samples, use_case, Policy(judge_sd=0.0)).recommended)
+        outcomes = decided(samples, use_case, Policy(judge_sd=0.0)).values()
+        wrong += any(said.recommended is not None for said in outcomes)
 
     assert wrong <= stats.binom.ppf(0.999, runs, level_of(0.7, 0.2))
-
-
-def test_nothing_to_combine_is_none() -> None:
-    nothing: dict[str, Outcome] = {}
-
-    assert use_case_runs.combine(nothing).kind == Kind.NONE
