@@ -12,7 +12,15 @@ def run(name: str, *, url: str, arguments: list[str]) -> int:
     print(f"== {name}", flush=True)  # noqa: T201
     processes = str((os.cpu_count() or 1) + 2)  # a third of the time a test waits: for a worker, a browser, a server
     command = [sys.executable, "-m", "pytest", "-n", processes, "--dist", "loadfile", "--no-loadscope-reorder"]
-    return subprocess.run([*command, *arguments], env={**os.environ, "DATABASE_URL": url}, check=False).returncode
+    return subprocess.run([*command, *arguments], env={**_environment(), "DATABASE_URL": url}, check=False).returncode
+
+
+def _environment() -> dict[str, str]:
+    """That of the caller; but each process compiles what no other one has, whatever the caller's says.
+
+    A run starts some hundred processes of Python, and compiling is most of what it takes to collect the tests.
+    """
+    return {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def main(arguments: list[str]) -> int:
