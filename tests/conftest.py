@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from pytest_django import DjangoDbBlocker
 from agentopt.lib.immutable import DOOR
 from projects.models import Membership, Privacy, Project, Role, User
 
+TABLES = os.environ.get("TEST_TABLES", "")
 PASSWORD = "correct horse battery"
 SLOW = re.compile(r"/(browser|flows)/|test_supervisor")
 
@@ -59,6 +61,18 @@ def _depends_on_the_database(item: pytest.Item) -> bool:
     return item.get_closest_marker("django_db") is not None or not fixtures.isdisjoint(
         getattr(item, "fixturenames", ())
     )
+
+
+@pytest.fixture(scope="session")
+def django_db_keepdb(
+    django_db_modify_db_settings: None, django_db_keepdb: bool, tmp_path_factory: pytest.TempPathFactory
+) -> bool:
+    """Begin with a copy of the tables that tests.run made once for all processes, where it did."""
+    if not TABLES:
+        return django_db_keepdb
+    copy = shutil.copy(TABLES, tmp_path_factory.mktemp("tables") / "copy")
+    shutil.move(copy, str(connection.settings_dict["TEST"]["NAME"]))
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 from tests import postgres
 
@@ -12,7 +14,24 @@ def run(name: str, *, url: str, arguments: list[str]) -> int:
     print(f"== {name}", flush=True)  # noqa: T201
     processes = str((os.cpu_count() or 1) + 2)  # a third of the time a test waits: for a worker, a browser, a server
     command = [sys.executable, "-m", "pytest", "-n", processes, "--dist", "loadfile", "--no-loadscope-reorder"]
-    return subprocess.run([*command, *arguments], env={**_environment(), "DATABASE_URL": url}, check=False).returncode
+    with tempfile.TemporaryDirectory(prefix="agentopt-template-") as folder:
+        tables = _migrate(url, Path(folder))
+        environment = {**_environment(), "DATABASE_URL": url, "TEST_TABLES": tables}
+        return subprocess.run([*command, *arguments], env=environment, check=False).returncode
+
+
+def _migrate(url: str, folder: Path) -> str:
+    """Run all migrations once for all processes; return the file they begin with, none on PostgreSQL.
+
+    There every new database is a copy of `template1`, so the tables are made in that.
+    """
+    tables = "" if url else str(folder / "tables.sqlite3")
+    environment = {
+        **_environment(), "DJANGO_SETTINGS_MODULE": "agentopt.settings", "AGENTOPT_ENV_FILE": os.devnull,
+        "DATA_DIR": str(folder), "DATABASE_URL": f"{url.rpartition('/')[0]}/template1" if url else f"sqlite:///{tables}",
+    }  # fmt: skip
+    subprocess.run([sys.executable, "manage.py", "migrate", "--verbosity", "0"], env=environment, check=True)
+    return tables
 
 
 def _environment() -> dict[str, str]:
