@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 from django.core.cache import cache
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client, TransactionTestCase
 from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
 from agentopt.lib.immutable import DOOR
-from projects.models import Membership, Privacy, Project, Role, User
+from projects.models import Project, User
+from tests import team
 
 TABLES = os.environ.get("TEST_TABLES", "")
-PASSWORD = "correct horse battery"
 SLOW = re.compile(r"/(browser|flows)/|test_supervisor")
 
 # how long an example takes on a loaded machine is no property of the code
@@ -101,39 +101,41 @@ def recordings() -> Path:
     return Path(folder)
 
 
-def _person(email: str) -> User:
-    return User.objects.create_user(email, PASSWORD)
+@pytest.fixture(scope="module")
+def kept_rows(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """A transaction around all tests of a module, each of which undoes only what it changed itself.
+
+    For fixtures that make in seconds what many tests of a module look at, none of them in a transaction of its own.
+    """
+    with django_db_blocker.unblock(), transaction.atomic():
+        yield
+        transaction.set_rollback(True)
 
 
 @pytest.fixture
 def owner(db: None) -> User:
-    return _person("owner@example.com")
+    return team.person("owner@example.com")
 
 
 @pytest.fixture
 def member(db: None) -> User:
-    return _person("member@example.com")
+    return team.person("member@example.com")
 
 
 @pytest.fixture
 def reader(db: None) -> User:
-    return _person("reader@example.com")
+    return team.person("reader@example.com")
 
 
 @pytest.fixture
 def stranger(db: None) -> User:
-    return _person("stranger@example.com")
+    return team.person("stranger@example.com")
 
 
 @pytest.fixture
 def project(owner: User, member: User, reader: User) -> Project:
     """The owner's project with a member and a reader; connected to nothing."""
-    from projects import services
-
-    project = services.create_project("Support agent", owner=owner, privacy=Privacy.FULL)
-    Membership.objects.create(project=project, user=member, role=Role.MEMBER)
-    Membership.objects.create(project=project, user=reader, role=Role.READER)
-    return project
+    return team.project()
 
 
 @pytest.fixture

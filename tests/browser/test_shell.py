@@ -8,7 +8,7 @@ from playwright.sync_api import Page, expect
 
 from projects.models import Project, User
 from tests.browser import checks
-from tests.conftest import PASSWORD
+from tests.team import PASSWORD
 
 Inspect = Callable[..., list[str]]
 

@@ -18,11 +18,16 @@ from tests.evaluation import studies
 Clients = Callable[[User], Client]
 
 
+@pytest.fixture(scope="module")
+def ended_once(ready_once: Project, sandbox: Sandbox) -> int:
+    gateway = studies.connect(ready_once, sandbox.url)
+    evaluation = studies.open_study(ready_once, gateway, limit=60, repetitions=2, baseline_answers="beside")
+    return studies.run_to_end(evaluation, gateway).pk
+
+
 @pytest.fixture
-def ended(ready: Project, sandbox: Sandbox) -> Evaluation:
-    gateway = studies.connect(ready, sandbox.url)
-    evaluation = studies.open_study(ready, gateway, limit=60, repetitions=2, baseline_answers="beside")
-    return studies.run_to_end(evaluation, gateway)
+def ended(ended_once: int, db: None) -> Evaluation:
+    return Evaluation.objects.get(pk=ended_once)
 
 
 def test_a_median_difference_by_hand() -> None:
@@ -111,11 +116,11 @@ def test_the_page_and_the_api_say_the_same(ended: Evaluation, reader: User, clie
 
 
 def test_without_calls_of_production_nothing_is_said_about_drift(
-    ready: Project, sandbox: Sandbox, reader: User, client_of: Clients
+    ready_once: Project, sandbox: Sandbox, reader: User, client_of: Clients
 ) -> None:
-    opened = studies.open_study(ready, studies.connect(ready, sandbox.url), limit=30)
+    opened = studies.open_study(ready_once, studies.connect(ready_once, sandbox.url), limit=30)
 
-    page = client_of(reader).get(reverse("evaluation:replay", args=[ready.slug, opened.number])).content.decode()
+    page = client_of(reader).get(reverse("evaluation:replay", args=[ready_once.slug, opened.number])).content.decode()
 
     assert asked.read(opened).drift is None
     assert "cannot be told from a difference of models" in page

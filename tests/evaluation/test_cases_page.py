@@ -19,11 +19,16 @@ HOSTILE = "<script>alert(1)</script>"
 Clients = Callable[[User], Client]
 
 
+@pytest.fixture(scope="module")
+def ended_once(ready_once: Project, sandbox: Sandbox) -> int:
+    gateway = studies.connect(ready_once, sandbox.url)
+    evaluation = studies.open_study(ready_once, gateway, candidates=("corvus-medium", "lumen-flash"), limit=60)
+    return studies.run_to_end(evaluation, gateway).pk
+
+
 @pytest.fixture
-def ended(ready: Project, sandbox: Sandbox) -> Evaluation:
-    gateway = studies.connect(ready, sandbox.url)
-    evaluation = studies.open_study(ready, gateway, candidates=("corvus-medium", "lumen-flash"), limit=60)
-    return studies.run_to_end(evaluation, gateway)
+def ended(ended_once: int, db: None) -> Evaluation:
+    return Evaluation.objects.get(pk=ended_once)
 
 
 def _list(evaluation: Evaluation) -> str:
@@ -163,9 +168,9 @@ def test_what_the_address_asks_for_wrongly_counts_as_absent(
 
 
 def test_an_evaluation_without_an_answer_yet_says_so(
-    ready: Project, sandbox: Sandbox, reader: User, client_of: Clients
+    ready_once: Project, sandbox: Sandbox, reader: User, client_of: Clients
 ) -> None:
-    opened = studies.open_study(ready, studies.connect(ready, sandbox.url), limit=30)
+    opened = studies.open_study(ready_once, studies.connect(ready_once, sandbox.url), limit=30)
 
     assert "No case yet" in client_of(reader).get(_list(opened)).content.decode()
     assert "No candidate was asked" in client_of(reader).get(_case(opened, 0)).content.decode()

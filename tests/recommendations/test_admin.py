@@ -1,5 +1,6 @@
 """Recommendations in Django admin."""
 
+import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -10,6 +11,11 @@ from recommendations import services
 from recommendations.models import Recommendation
 
 LIST = "admin:recommendations_recommendation_changelist"
+
+
+@pytest.fixture
+def finished(finished_once: int, db: None) -> Evaluation:
+    return Evaluation.objects.get(pk=finished_once)
 
 
 def admin_client() -> Client:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from django.test import Client
 from django.utils import timezone
 
@@ -11,6 +12,11 @@ from projects.models import User
 from recommendations import services
 
 BASE = "/api/v1/recommendations/support-agent"
+
+
+@pytest.fixture
+def finished(finished_once: int, db: None) -> Evaluation:
+    return Evaluation.objects.get(pk=finished_once)
 
 
 def test_generate_makes_one_and_latest_shows_it(

@@ -21,6 +21,11 @@ from recommendations.reproduction import Difference
 
 
 @pytest.fixture
+def finished(finished_once: int, db: None) -> Evaluation:
+    return Evaluation.objects.get(pk=finished_once)
+
+
+@pytest.fixture
 def made(finished: Evaluation) -> Recommendation:
     made = services.recommend(finished, now=timezone.now())
     made.refresh_from_db()

@@ -13,6 +13,11 @@ from recommendations import selectors, services
 from recommendations.models import Recommendation
 
 
+@pytest.fixture
+def finished(finished_once: int, db: None) -> Evaluation:
+    return Evaluation.objects.get(pk=finished_once)
+
+
 def test_a_finished_evaluation_becomes_one_recommendation(finished: Evaluation) -> None:
     first = services.recommend(finished, now=timezone.now())
     again = services.recommend(finished, now=timezone.now())
