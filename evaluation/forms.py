@@ -77,6 +77,10 @@ class EvaluationForm(forms.Form):
         required=False, label="Only calls of", widget=forms.Select(attrs={"class": "input"}),
         help_text="A use case; its calls alone decide.",
     )  # fmt: skip
+    prompt_version = forms.CharField(
+        required=False, max_length=120, label="Only prompt version", widget=forms.TextInput(attrs={"class": "input"}),
+        help_text="A version of your prompt as the logs tell it; its calls alone decide. Empty: all versions.",
+    )  # fmt: skip
     baseline = forms.CharField(
         required=False, max_length=LONGEST_NAME, label="In place of", widget=forms.TextInput(attrs={"class": "input"}),
         help_text="A model as the logs call it. Empty: the one with most calls.",
@@ -116,6 +120,7 @@ class EvaluationForm(forms.Form):
             candidates=chosen(given.get("candidates") or [], suggested=given.get("suggested") or []),
             baseline=given.get("baseline") or None,
             use_case=given.get("use_case") or None,
+            prompt_version=given.get("prompt_version") or None,
             sample=given.get("sample"),
             limit=given.get("limit"),
             seed=given.get("seed"),

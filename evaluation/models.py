@@ -29,6 +29,7 @@ class Evaluation(models.Model):
     number = models.PositiveIntegerField()
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.CANDIDATES)
     use_case = models.CharField(max_length=128, blank=True, default="", help_text="it draws from this one only")
+    prompt_version = models.CharField(max_length=120, blank=True, default="", help_text="it draws from this one only")
     study = models.PositiveIntegerField(
         null=True, help_text="number of the first of those that decide use case by use case under one error budget"
     )

@@ -121,8 +121,9 @@ def plan(
     effective = projects.effective(project)
     limit = _limit(request, effective)
     found = population.read(
-        project, model=request.baseline, records=request.records, wanted=limit, now=now, use_case=request.use_case
-    )
+        project, model=request.baseline, records=request.records, wanted=limit, now=now,
+        use_case=request.use_case, prompt_version=request.prompt_version,
+    )  # fmt: skip
     past = experience.read(project)
     known = offers.read(project, today=now.date(), listed=offers.learn(project, gateway), seen=past.models)
     baseline = offers.baseline(known, found)
@@ -130,7 +131,7 @@ def plan(
     asked = _candidates(request, known, judges=panel.models)
     _refuse_judging_arms(panel, baseline=baseline, asked=asked if request.candidates else [])
     goal = project.goals.latest("version")
-    profile, traffic = _profile(project, found), _traffic(found)
+    profile, traffic = _profile(project, found, version=request.prompt_version or ""), _traffic(found)
     cap = effective.max_evaluation_cost_nanousd if request.max_cost_usd is None else money.nanousd(request.max_cost_usd)
     choose = partial(
         selection.choose, goal.value(), profile, asked, baseline=baseline, allowed_providers=project.allowed_providers,
@@ -224,9 +225,9 @@ def _refuse_judging_arms(panel: Panel, *, baseline: Offer, asked: Sequence[Offer
         )
 
 
-def _profile(project: Project, found: Population) -> UsageProfile:
+def _profile(project: Project, found: Population, *, version: str) -> UsageProfile:
     since = found.since or project.logs.order_by("occurred_at").values_list("occurred_at", flat=True)[0]
-    return logs.usage_profile(project, model=found.model, since=since, until=found.until)
+    return logs.usage_profile(project, model=found.model, since=since, until=found.until, prompt_version=version)
 
 
 def _traffic(found: Population) -> Traffic:

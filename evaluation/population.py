@@ -30,6 +30,7 @@ def read(
     wanted: int,
     now: datetime,
     use_case: str | None = None,
+    prompt_version: str | None = None,
 ) -> Population:
     """Return the newest versions of the baseline's calls.
 
@@ -40,9 +41,10 @@ def read(
         model: baseline as the logs call it; None: the one with most calls within those 30 days.
         records: ids that the population is narrowed to; the window is then the whole log.
         use_case: name of the only one to draw from.
+        prompt_version: the only version of the prompt to draw from; the baseline is then that of its calls.
 
     Raises:
-        Conflict: there are no logs. Invalid: none of this model or use case.
+        Conflict: there are no logs. Invalid: none of this model, use case or version.
     """
     logs = LogRecord.objects.filter(project=project, occurred_at__lt=now).newest()
     newest = logs.order_by("-occurred_at").values_list("occurred_at", flat=True).first()
@@ -51,6 +53,9 @@ def read(
             "There are no logs to evaluate. Import a file (import_logs), push records to /api/v1/logs, or connect the "
             "gateway and sync."
         )
+    if prompt_version is not None:
+        logs = _of_version(logs, prompt_version)
+        newest = logs.latest("occurred_at").occurred_at
     recent = newest - WINDOW
     name = model or _busiest(logs.filter(occurred_at__gte=recent))
     of_model = logs.filter(model=name)
@@ -69,6 +74,16 @@ def read(
         known = ", ".join(sorted(set(usecases.names(project).values()))[:20]) or "none: group the calls first"
         raise Invalid(f"{name} has no call of {use_case}.", fields={"use_case": f"Use cases: {known}."})
     return found
+
+
+def _of_version(logs: LogRecordQuerySet, wanted: str) -> LogRecordQuerySet:
+    found = logs.filter(prompt_version=wanted)
+    if found.exists():
+        return found
+    told = logs.exclude(prompt_version="").order_by("prompt_version").values_list("prompt_version", flat=True)
+    known = ", ".join(told.distinct()[:20])
+    said = f"Expected one of: {known}." if known else "The logs tell no versions of the prompt."
+    raise Invalid(f"No call of prompt version {wanted} is logged.", fields={"prompt_version": said})
 
 
 def _busiest(logs: LogRecordQuerySet) -> str:

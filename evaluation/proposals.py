@@ -95,10 +95,17 @@ def propose(project: Project, request: EvaluationRequest, *, now: datetime) -> P
     return Proposal(None, offers, suggested, own)
 
 
+_PARTS = {"baseline", "use_case", "prompt_version"}  # what narrows the calls
+
+
 def _refusal(project: Project, error: AgentOptError) -> Refusal:
     """Say what stands in the way, and where the way out is."""
     title, page, action = "This cannot be planned yet", "projects:settings", "Open the settings"
-    if isinstance(error, GatewayError):
+    text = error.message
+    if _PARTS & set(error.fields):
+        title, page, action = "There are no such calls", "evaluation:create", "Choose again"
+        text = " ".join([text, *error.fields.values()])
+    elif isinstance(error, GatewayError):
         title, page, action = "The gateway cannot be asked now", "", "Try again"
     elif {"base_url", "api_key"} & set(error.fields):
         title, action = "No gateway is set", "Connect a gateway"
@@ -108,7 +115,7 @@ def _refusal(project: Project, error: AgentOptError) -> Refusal:
         title, page, action = "There are no calls to replay yet", "ingestion:logs", "Bring in logs"
     elif not project.judges.filter(active=True).exclude(model="").exists() and not settings.JUDGE_MODELS:
         title, action = "No judge is set", "Choose judges"
-    return Refusal(title, error.message, page, action)
+    return Refusal(title, text, page, action)
 
 
 def _offers(usual: Plan, ticked: Sequence[str]) -> tuple[OfferRow, ...]:

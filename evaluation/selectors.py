@@ -23,6 +23,7 @@ class Row:
     number: int
     kind: str
     use_case: str
+    prompt_version: str
     study: int | None
     state: str
     state_label: str
@@ -268,6 +269,7 @@ def _row(evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, can
         number=evaluation.number,
         kind=evaluation.kind,
         use_case=evaluation.use_case,
+        prompt_version=evaluation.prompt_version,
         study=evaluation.study,
         state=evaluation.state,
         state_label=evaluation.get_state_display(),

@@ -25,6 +25,9 @@ class EvaluationIn(Given):
     )
     baseline = serializers.CharField(required=False, help_text="as the logs call it; default: the one with most calls")
     use_case = serializers.CharField(required=False, max_length=128, help_text="its name: only its calls decide")
+    prompt_version = serializers.CharField(
+        required=False, max_length=120, help_text="as the logs tell it: only its calls decide"
+    )
     sample = serializers.IntegerField(required=False, help_text="plans for at most three times as many prompts")
     limit = serializers.IntegerField(required=False, help_text="prompts per candidate at most, directly")
     seed = serializers.IntegerField(required=False, help_text="of the sampling order, default 7")
@@ -75,6 +78,7 @@ class EvaluationOut(_Out):
     url = serializers.SerializerMethodField()
     kind = serializers.ChoiceField(choices=Evaluation.Kind.choices)
     use_case = serializers.CharField(help_text="it draws from this one only; empty: from all")
+    prompt_version = serializers.CharField(help_text="it draws from this one only; empty: from all")
     study = serializers.IntegerField(
         allow_null=True, help_text="first of the evaluations that decide use case by use case under one error budget"
     )

@@ -90,6 +90,7 @@ def _create(
         number=number,
         kind=Evaluation.Kind.NOISE if request.noise else Evaluation.Kind.CANDIDATES,
         use_case=request.use_case or "",
+        prompt_version=request.prompt_version or "",
         goal=planned.goal,
         seed=planned.seed,
         limit=planned.limit,

@@ -164,6 +164,8 @@ def _left_out(evaluation: Evaluation, code: str) -> list[Example]:
     window = Q(occurred_at__lte=evaluation.window_until)
     if evaluation.window_since is not None:
         window &= Q(occurred_at__gte=evaluation.window_since)
+    if evaluation.prompt_version:
+        window &= Q(prompt_version=evaluation.prompt_version)
     logs = evaluation.project.logs.newest().filter(window, model=evaluation.population.get("model", ""), obstacle=code)
     return _examples(logs)
 

@@ -102,6 +102,7 @@ class EvaluationRequest:
         baseline: model in production as the logs call it; None: the one with most calls.
         records: ids of LogRecord that the population is narrowed to.
         use_case: name of the only one to draw from.
+        prompt_version: the only version of the agent's prompt to draw from, as the logs tell it.
         error_share: of the error budget that this run may spend.
         noise: the model in production against itself: how far fresh answers differ from logged ones by chance alone.
     """
@@ -117,6 +118,7 @@ class EvaluationRequest:
     baseline_answers: str | None = None
     repetitions: int = 1
     use_case: str | None = None
+    prompt_version: str | None = None
     error_share: float = 1.0
     noise: bool = False
     baseline: str | None = None

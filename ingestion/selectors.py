@@ -275,14 +275,23 @@ def removals(project: Project) -> QuerySet[Removal]:
 
 
 def usage_profile(
-    project: Project, *, model: str, since: datetime | None = None, until: datetime | None = None
+    project: Project,
+    *,
+    model: str,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    prompt_version: str = "",
 ) -> UsageProfile:
-    """How a project uses a model in [since, until): lengths, features, calls a month (30 days).
+    """How a project uses a model, under one version of its prompt or under all, in [since, until).
+
+    Lengths, features, calls a month (30 days).
 
     Days are those from the first to the last of its calls; calls of less than a day say nothing of a month. Percentiles
     are exact.
     """
     found = window(project, since, until).filter(model=model)
+    if prompt_version:
+        found = found.filter(prompt_version=prompt_version)
     figures = found.aggregate(
         calls=Count("pk"),
         failed=Count("pk", filter=Q(status=LogRecord.Status.FAILED)),

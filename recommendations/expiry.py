@@ -148,6 +148,12 @@ def _window(recommendation: Recommendation) -> LogRecordQuerySet:
     return (rows.filter(occurred_at__gte=evaluation.window_since) if evaluation.window_since else rows).newest()
 
 
+def _of_version(recommendation: Recommendation, rows: LogRecordQuerySet) -> LogRecordQuerySet:
+    """Of these calls those of the version of the prompt that the evaluation drew from; all where it drew from all."""
+    version = recommendation.evaluation.prompt_version
+    return rows.filter(prompt_version=version) if version else rows
+
+
 def _since(recommendation: Recommendation, now: datetime) -> LogRecordQuerySet:
     return LogRecord.objects.filter(
         project=recommendation.project, occurred_at__gte=recommendation.created_at, occurred_at__lt=now
@@ -162,9 +168,13 @@ def _prompt_version(recommendation: Recommendation, now: datetime) -> Ending | N
     """A version of the prompt that the evaluation has not seen serves clearly more than a tenth of the calls."""
     models = _models(recommendation)
     of_window = _window(recommendation).filter(model__in=models).exclude(prompt_version="").order_by()
-    known = set(of_window.values_list("prompt_version", flat=True).distinct())
+    seen = dict(of_window.values_list("prompt_version").annotate(n=Count("pk")))
+    own = recommendation.evaluation.prompt_version
+    known = {own} if own else set(seen)
     if not known:
         return None  # versions were not told then, so that one is told now is no change
+    # of a version by itself the others served their part before
+    others = 1 - seen.get(own, 0) / sum(seen.values()) if own and seen else 0.0
     rows = _since(recommendation, now).filter(model__in=models).order_by()
     counted = rows.values("prompt_version", day=TruncDate("occurred_at", tzinfo=UTC)).annotate(n=Count("pk"))
     days: dict[date, list[int]] = defaultdict(lambda: [0, 0])
@@ -175,7 +185,7 @@ def _prompt_version(recommendation: Recommendation, now: datetime) -> Ending | N
         days[row["day"]][1] += row["n"] if is_new else 0
         if is_new:
             unseen[row["prompt_version"]] += row["n"]
-    began = takeover.began([Day(on, *days[on]) for on in sorted(days)], before=0.0)
+    began = takeover.began([Day(on, *days[on]) for on in sorted(days)], before=others)
     if began is None:
         return None
     name = max(unseen, key=lambda version: (unseen[version], version))
@@ -185,8 +195,10 @@ def _prompt_version(recommendation: Recommendation, now: datetime) -> Ending | N
 def _mix(recommendation: Recommendation, now: datetime) -> Ending | None:
     label = usecases.names(recommendation.project)
     models = _models(recommendation)
-    before = _by_use_case(_window(recommendation).filter(model__in=models), label)
-    after = _by_use_case(_since(recommendation, now).filter(model__in=models), label)
+    before, after = (
+        _by_use_case(_of_version(recommendation, rows).filter(model__in=models), label)
+        for rows in (_window(recommendation), _since(recommendation, now))
+    )
     coverage = recommendation.evidence.get("coverage") or {}
     calls, conversations = coverage.get("calls") or 1, coverage.get("conversations") or 1
     moved = moved_share(before, after, calls_per_conversation=max(1.0, calls / conversations))

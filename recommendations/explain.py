@@ -27,9 +27,11 @@ def headline(evidence: Evidence) -> str:
     outcome, question = evidence["outcome"], evidence["question"]
     agent, baseline = question["agent"], question["baseline"]
     use_case = wording.listed([question["use_case"]]) if question.get("use_case") else ""
+    version = f"prompt version {question['prompt_version']}" if question.get("prompt_version") else ""
     if outcome["recommended"]:
-        where = f"{use_case} of {agent}" if use_case else agent
+        where = " of ".join(part for part in (use_case, version, agent) if part)
         return f"Move {where} from {baseline} to {outcome['recommended']}"
+    part = " of ".join(name for name in (use_case, version) if name)
     endings = {
         "no_candidate": "no other model can serve these calls",
         "too_few_prompts": "there are too few calls to tell",
@@ -40,7 +42,7 @@ def headline(evidence: Evidence) -> str:
         "judge_unfit": "a judge is unfit",
         "evidence_too_weak": f"{outcome['prompts']} prompts do not show that {outcome['leader']} is as good",
     }
-    return f"Keep {baseline}{f' for {use_case}' if use_case else ''} for now: {endings[outcome['code']]}"
+    return f"Keep {baseline}{f' for {part}' if part else ''} for now: {endings[outcome['code']]}"
 
 
 def lead(evidence: Evidence) -> list[str]:

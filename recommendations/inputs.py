@@ -29,6 +29,8 @@ def read(evaluation: Evaluation, *, agent: str | None = None) -> Inputs:
             "since": evaluation.window_since.isoformat() if evaluation.window_since else None,
             "until": evaluation.window_until.isoformat(),
             "use_case": evaluation.use_case,
+            # only where there is one: documents of before are read again bit for bit
+            **({"prompt_version": evaluation.prompt_version} if evaluation.prompt_version else {}),
             "goal_version": evaluation.goal.version,
             "seed": evaluation.seed,
             "limit": evaluation.limit,

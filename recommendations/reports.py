@@ -126,6 +126,7 @@ def _basis(document: Mapping[str, Any], evidence: Evidence) -> Iterable[str]:
         f"Calls, {since}{question['until'][:10]}: {wording.count(coverage['calls'])} in "
         f"{wording.count(coverage['conversations'])} conversations, {wording.count(coverage['replayable'])} of them "
         "can be replayed."
+        + (f" Of prompt version {question['prompt_version']} only." if question.get("prompt_version") else "")
     )
     yield f"Prompts that decided: {wording.count(outcome['prompts'])} of at most {wording.count(question['limit'])}."
     if question.get("detectable_difference"):

@@ -207,8 +207,16 @@ def _calls(alert: Alert) -> LogFilter:
     return LogFilter(
         model=model, use_case=_use_case(alert), status=status, since=since,
         until=alert.alarm_at + timedelta(seconds=1),
-        prompt_version=alert.subject if alert.kind == Alert.Kind.NEW_PROMPT_VERSION else "",
+        prompt_version=_prompt_version(alert),
     )  # fmt: skip
+
+
+def _prompt_version(alert: Alert) -> str:
+    """The version of the prompt that it is about; "" where it is about none."""
+    if alert.kind == Alert.Kind.NEW_PROMPT_VERSION:
+        return str(alert.subject)
+    is_of_one = alert.rule is not None and alert.rule.scope == DriftRule.Scope.PROMPT_VERSION
+    return str(alert.rule.scope_value) if alert.rule is not None and is_of_one else ""
 
 
 def _use_case(alert: Alert) -> str:
@@ -234,6 +242,8 @@ def _evaluation(alert: Alert) -> str:
         asked["baseline"] = rule.scope_value
     if name := _use_case(alert):
         asked["use_case"] = name
+    if version := _prompt_version(alert):
+        asked["prompt_version"] = version
     address = reverse("evaluation:create", args=[alert.project.slug])
     return f"{address}?{urlencode(asked)}" if asked else address
 

@@ -26,6 +26,17 @@ def test_it_runs_to_an_outcome_and_no_recommendation_is_a_success(ready: Project
     assert ready.anchors.exists()  # as after a run of a worker
 
 
+def test_it_draws_from_one_version_of_the_prompt_where_one_is_named(ready: Project) -> None:
+    version = ready.logs.exclude(prompt_version="").values_list("prompt_version", flat=True)[0]
+    found = json.loads(
+        _evaluate(ready, "--prompt-version", version, "--candidates", "lumen-flash", "--limit", "30", "--json")
+    )
+
+    assert found["prompt_version"] == version
+    with pytest.raises(CommandError, match=f"prompt_version: Expected one of: {version}"):
+        _evaluate(ready, "--prompt-version", "nope", "--forecast-only")
+
+
 def test_with_every_candidate_pruned_it_says_why(ready: Project) -> None:
     told = _evaluate(ready, "--candidates", "tern-8b")
 

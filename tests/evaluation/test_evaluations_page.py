@@ -331,6 +331,29 @@ def test_a_link_may_name_the_use_case_and_the_model_and_leaves_the_rest_as_usual
     assert ready.evaluations.get().use_case == name
 
 
+def test_an_evaluation_of_one_version_of_the_prompt_says_so_wherever_its_scope_stands(
+    ready: Project, member: User, client_of: Clients
+) -> None:
+    client, url = client_of(member), f"/api/v1/evaluations/{ready.slug}"
+    version = ready.logs.exclude(prompt_version="").values_list("prompt_version", flat=True)[0]
+
+    page, unknown = (_body(client.get(_new(ready), {"prompt_version": name})) for name in (version, "nope"))
+    client.post(_new(ready), {"prompt_version": version, "limit": "5"})
+    made = ready.evaluations.get()
+    asked = {"project": ready.slug, "prompt_version": "nope"}
+    refused = client.post("/api/v1/evaluations", asked, content_type="application/json")
+
+    assert f'value="{version}"' in page
+    assert "No call of prompt version nope is logged." in unknown
+    assert f"Expected one of: {version}." in unknown
+    assert f'href="{_new(ready)}">Choose again' in unknown
+    assert (made.prompt_version, made.population["prompt_version"]) == (version, version)
+    assert f"of prompt version {version}, started by" in _body(client.get(made.get_absolute_url()))
+    assert f", prompt version {version}" in _body(client.get(reverse("evaluation:list", args=[ready.slug])))
+    assert client.get(url).json()["items"][0]["prompt_version"] == version
+    assert (refused.status_code, list(refused.json()["error"]["fields"])) == (400, ["prompt_version"])
+
+
 def test_starting_opens_what_was_chosen_and_leads_to_its_page(ready: Project, member: User, client_of: Clients) -> None:
     asked = {"candidates": ["corvus-medium"], "suggested": ["aurora-mini"], "limit": "10", "seed": "3",
              "max_cost_usd": "3"}  # fmt: skip

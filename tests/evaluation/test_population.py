@@ -82,6 +82,26 @@ def test_without_logs_or_of_another_model_there_is_no_population(project: Projec
         _read(project, [_row(1)], tmp_path, model="nope")
 
 
+def test_calls_of_one_version_of_the_prompt_can_be_drawn_alone(project: Project, tmp_path: Path) -> None:
+    # the new version is served by another model, the old one was served last 40 days ago
+    old = [_row(i, days_ago=40 + i, prompt_slug="v1") for i in range(5)]
+    new = [_row(10 + i, prompt_slug="v2", model="b") for i in range(3)]
+    both = _read(project, [*old, *new, _row(20, model="b")], tmp_path, wanted=4)
+
+    of_new = population.read(project, model=None, records=None, wanted=3, now=NOW, prompt_version="v2")
+    of_old = population.read(project, model=None, records=None, wanted=5, now=NOW, prompt_version="v1")
+
+    assert (both.model, both.calls) == ("b", 4)
+    assert (of_new.model, [prompt.source_id for prompt in of_new.prompts]) == ("b", ["call-10", "call-11", "call-12"])
+    assert (of_old.model, of_old.calls, of_old.since) == ("aurora-large", 5, NOW - timedelta(days=70))
+    with pytest.raises(Invalid, match="No call of prompt version v3 is logged") as refused:
+        population.read(project, model=None, records=None, wanted=3, now=NOW, prompt_version="v3")
+    assert refused.value.fields == {"prompt_version": "Expected one of: v1, v2."}
+    with pytest.raises(Invalid) as of_model:
+        population.read(project, model="b", records=None, wanted=3, now=NOW, prompt_version="v1")
+    assert of_model.value.fields == {"baseline": "Expected one of: aurora-large."}
+
+
 def test_a_logged_answer_becomes_a_replay_that_costs_nothing(project: Project, tmp_path: Path) -> None:
     call = {"id": "c1", "type": "function", "function": {"name": "look_up", "arguments": "{}"}}
     tool = {"choices": [{"message": {"role": "assistant", "content": None, "tool_calls": [call]}}]}

@@ -150,6 +150,17 @@ def test_the_profile_of_usage_is_that_of_the_rows(agent: Project) -> None:
     assert found.monthly_calls == pytest.approx(120 * 30 / (119 / 24))
 
 
+def test_the_profile_of_one_version_of_the_prompt_is_that_of_its_days(agent: Project) -> None:
+    keep(agent, *(portkey_row(n, prompt_slug="v1" if n < 72 else "v2", created_at=at(n)) for n in range(120)))
+
+    found = selectors.usage_profile(agent, model="gpt-4o-mini", prompt_version="v2")
+
+    # by hand: 48 calls in the last two days, one an hour
+    assert found.n_calls == 48
+    assert found.days == pytest.approx(47 / 24)
+    assert found.monthly_calls == pytest.approx(48 * 30 / (47 / 24))
+
+
 def test_what_no_row_tells_is_unknown_in_the_profile(agent: Project) -> None:
     keep(agent, portkey_row(1, ai_model="m", response=None, req_units=None, res_units=None))
 

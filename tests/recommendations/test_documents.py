@@ -82,6 +82,22 @@ def test_prices_and_versions_stand_on_the_page_and_in_exports(
         assert said in text
 
 
+def test_a_document_names_the_version_of_the_prompt_that_it_is_about(
+    project: Project, member: User, client_of: Browser
+) -> None:
+    evidence = documents.recommended()
+    evidence["question"]["prompt_version"] = "v4 <b>"
+    made = documents.store(project, evidence)
+
+    page = client_of(member).get(made.get_absolute_url()).content.decode()
+    text = reports.markdown(selectors.document(made))
+
+    assert "of prompt version v4 &lt;b&gt; only" in page
+    assert "&amp;prompt_version=v4%20%3Cb%3E" in page
+    assert "# Move prompt version v4 \\<b\\> of Support agent" in text
+    assert "Of prompt version v4 \\<b\\> only." in text
+
+
 def test_a_document_says_why_nothing_is_recommended_and_what_is_at_stake(project: Project, member: User) -> None:
     text = reports.markdown(selectors.document(documents.store(project, documents.not_shown())))
 

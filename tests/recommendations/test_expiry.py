@@ -121,6 +121,22 @@ def test_a_prompt_version_that_was_not_evaluated_ends_it_once_it_serves(
     assert "v2" in found[0].text
 
 
+def test_advice_on_one_version_of_the_prompt_ends_when_the_others_take_over(
+    project: Project, made: Recommendation, now: datetime
+) -> None:
+    made.evaluation.prompt_version = "v2"
+    made.evaluation.save()
+    for version in ("v1", "v2"):
+        moves.serve(project, moves.OLD, since=now - timedelta(days=40), days=38, a_day=10, prompt_version=version)
+    assert codes(made, now) == []  # half of the calls were of the other one all the time
+
+    moves.serve(project, moves.OLD, since=now - timedelta(days=2), days=2, a_day=30, prompt_version="v1")
+
+    found = expiry.endings(made, now=now)
+    assert [one.code for one in found] == [expiry.PROMPT_CHANGED]
+    assert "v1" in found[0].text
+
+
 @pytest.mark.parametrize(("orders_since", "ends"), [(10, False), (30, True)])
 def test_a_mix_that_moved_by_more_than_ten_points_ends_it(
     project: Project, made: Recommendation, now: datetime, orders_since: int, ends: bool

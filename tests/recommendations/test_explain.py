@@ -23,6 +23,17 @@ def test_a_use_case_that_is_decided_by_itself_is_named_and_quoted_where_it_holds
     assert explain.headline(found).startswith("Keep aurora-large for Refunds for now: ")
 
 
+def test_a_version_of_the_prompt_that_is_decided_by_itself_is_named() -> None:
+    found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
+    found["question"]["prompt_version"] = "v4"
+
+    assert explain.headline(found) == "Move prompt version v4 of Support agent from aurora-large to corvus-medium"
+
+    found["outcome"] |= {"recommended": None, "code": "no_candidate_likely"}
+    found["question"]["use_case"] = "Refunds"
+    assert explain.headline(found).startswith("Keep aurora-large for Refunds of prompt version v4 for now: ")
+
+
 def test_a_switch_tells_quality_cost_and_what_its_confidence_means() -> None:
     found = evidence(recommended=True, code="all_conditions_shown", checks=[check("quality", "shown")])
 

@@ -49,6 +49,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--candidates", metavar="A,B", help="gateway names; default: all that nothing speaks against"
         )
+        parser.add_argument("--prompt-version", metavar="V", help="draw from calls of this version of the prompt only")
         parser.add_argument("--sample", type=int, metavar="N", help="plan for at most 3·N prompts per candidate")
         parser.add_argument("--limit", type=int, metavar="L", help="prompts per candidate at most, directly")
         parser.add_argument("--seed", type=int, metavar="S", help="of the sampling order (default: 7)")
@@ -122,6 +123,7 @@ class Command(BaseCommand):
             raise CommandError(f"--max-cost-usd {options['max_cost_usd']}: expected US dollars.") from error
         return services.EvaluationRequest(
             candidates=None if names is None else tuple(name.strip() for name in names.split(",") if name.strip()),
+            prompt_version=options["prompt_version"],
             sample=options["sample"],
             limit=options["limit"],
             seed=options["seed"],
@@ -156,6 +158,7 @@ def summary(found: selectors.Detail, evaluation: Evaluation) -> dict[str, Any]:
         "evaluation": row.number,
         "kind": row.kind,
         "use_case": row.use_case,
+        "prompt_version": row.prompt_version,
         "id": row.id,
         "state": row.state,
         "reason": row.reason,

@@ -289,6 +289,12 @@ def test_an_alert_about_a_part_of_the_calls_leads_to_an_evaluation_of_that_part(
     raised.project.drift_rules.filter(metric="latency").update(scope="model", scope_value="aurora-large")
     of_model = client_of(member).get(raised.get_absolute_url()).content.decode()
 
+    raised.project.drift_rules.filter(metric="latency").update(scope="prompt_version", scope_value="v2")
+    of_version = client_of(member).get(raised.get_absolute_url()).content.decode()
+
+    logs = reverse("ingestion:logs", args=[raised.project.slug])
+    assert f'href="{new}?prompt_version=v2"' in of_version
+    assert f'href="{logs}?prompt_version=v2&amp;' in of_version
     assert f'href="{new}?use_case=where+is+it%3F"' in of_use_case
     assert f'href="{reverse("ingestion:logs", args=[raised.project.slug])}?use_case=where+is+it%3F&amp;' in of_use_case
     assert f'href="{new}?baseline=aurora-large"' in of_model
