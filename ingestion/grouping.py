@@ -81,14 +81,16 @@ def _sample(project: Project) -> tuple[list[int], int]:
     Which conversations is told by the keys of calls, so it depends neither on the database nor on the order of
     imports. A call that names its use case is left out: there is nothing to find.
     """
-    unnamed = LogRecord.objects.filter(project=project, **{f"metadata__{assigning.GIVEN_KEY}__isnull": True})
+    unnamed = LogRecord.objects.filter(**{f"metadata__{assigning.GIVEN_KEY}__isnull": True})
     traces: dict[int, None] = {}
     calls = 0
-    for trace in unnamed.order_by("key", "version").values_list("trace_id", flat=True)[:SCANNED].iterator():
+    scanned = unnamed.filter(project=project).order_by("key", "version")[:SCANNED]
+    for trace in scanned.values_list("trace_id", flat=True).iterator():
         traces[trace] = None
         calls += 1
         if len(traces) == clustering.SAMPLE:
             break
+    # without the project: after a first import PostgreSQL takes it for few calls, and would read them all each time
     of_trace = unnamed.filter(trace=OuterRef("pk")).order_by("-occurred_at", "-key", "-version")
     last: list[tuple[object, int]] = []
     for chunk in assigning.cut(list(traces)):

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from ingestion import rollups, store
+from ingestion import grouping, rollups, store
 from ingestion.models import LogRecord
 from projects.models import Project, User
 from tests.ingestion.conftest import encoded, portkey_row
@@ -75,3 +75,21 @@ def test_sqlite_takes_the_index_that_is_there_for_the_question(
     plan = ask(LogRecord.objects.filter(project=filled).newest()).explain()  # type: ignore[attr-defined]
 
     assert index in plan
+
+
+def test_the_last_call_of_a_conversation_is_found_by_it_in_tables_that_nobody_analyzed_yet(project: Project) -> None:
+    """As after a first import: there PostgreSQL reads all calls of a project for each conversation, where it may."""
+    rows = encoded(*(portkey_row(n, trace_id=f"trace-{n}") for n in range(600)))
+    store.append(project, rows, format="portkey", source="file", label="l", simulated=False, now=NOW)
+
+    with CaptureQueriesContext(connection) as caught:
+        found, _ = grouping._sample(project)
+    asked = [one["sql"] for one in caught.captured_queries if "LIMIT 1)" in one["sql"]]
+    with connection.cursor() as cursor:
+        cursor.execute(f"{connection.ops.explain_query_prefix()} {asked[0]}")
+        plan = str(cursor.fetchall())
+
+    assert len(found) == 600
+    assert len(asked) == 2
+    assert "log_by_trace" in plan
+    assert "project_id" not in plan
