@@ -1,5 +1,8 @@
 """The only door to a project."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 from django.contrib.auth.models import AnonymousUser
 
@@ -36,6 +39,17 @@ def test_a_low_role_sees_but_may_not(project: Project, reader: User, member: Use
     with pytest.raises(NotAllowed):
         access.project_for(member, project.slug, role=Role.OWNER)
     assert access.project_for(member, project.slug, role=Role.MEMBER) == project
+
+
+def test_a_project_that_was_opened_knows_the_role_of_who_opened_it_and_of_nobody_else(
+    project: Project, reader: User, owner: User, django_assert_num_queries: Callable[..., Any]
+) -> None:
+    with django_assert_num_queries(1):
+        found = access.project_for(reader, project.slug)
+        assert access.role_in(reader, found) == Role.READER
+        assert not access.may(reader, found, Role.MEMBER)
+
+    assert access.role_in(owner, found) == Role.OWNER
 
 
 def test_an_instance_owner_owns_every_project(project: Project) -> None:
