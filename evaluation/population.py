@@ -93,7 +93,8 @@ def _busiest(logs: LogRecordQuerySet) -> str:
 
 def _labels(project: Project) -> Callable[[int | None, Mapping[str, object]], str]:
     """How a call's use case is told: as assigned, else as the log itself names it, else not at all ("")."""
-    names, given = usecases.names(project), usecases.given_names(project)
+    names = usecases.names(project)
+    given = usecases.given_names(project, names)
 
     def label(assigned: int | None, metadata: Mapping[str, object]) -> str:
         own = str(metadata.get("use_case", "") or "").strip()

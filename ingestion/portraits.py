@@ -1,15 +1,16 @@
 """What use cases come to: size, share of cost, models, percentiles, examples. Merged ones count for their root."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from django.db.models import Sum
+from django.db.models import OuterRef, Subquery, Sum
 
 from agentopt.lib.errors import AgentOptError
-from ingestion import assigning, grouping, rollups, usecases
-from ingestion.models import UseCase, UseCaseAssignment
+from ingestion import grouping, rollups, usecases
+from ingestion.grouped import Grouped
+from ingestion.models import Batch, UseCase, UseCaseAssignment
 from projects.jobs import ACTIVE
 from projects.models import Job, Project
 
@@ -108,10 +109,13 @@ def state(project: Project) -> State:
         grouping.check(project)
     except AgentOptError as error:
         refused = error.message
-    fit = assigning.newest_fit(project)
-    new = project.batches.filter(number__gt=fit.reached if fit else 0).aggregate(calls=Sum("added"))["calls"] or 0
+    later = Batch.objects.filter(project=project, number__gt=OuterRef("reached")).order_by().values("project")
+    new = Subquery(later.annotate(calls=Sum("added")).values("calls"))
+    row = project.use_case_fits.order_by("-number").values_list("n_texts", new).first()
+    if row is None:
+        row = (None, project.batches.aggregate(calls=Sum("added"))["calls"])
     job = project.jobs.filter(kind=usecases.KIND).order_by("-pk").first()
-    return State(refused, job, int(new), fit.n_texts if fit else None)
+    return State(refused, job, int(row[1] or 0), row[0])
 
 
 def portraits(project: Project, since: datetime | None = None, until: datetime | None = None) -> list[Portrait]:
@@ -119,8 +123,51 @@ def portraits(project: Project, since: datetime | None = None, until: datetime |
 
     Out of the roll-ups: `since` and `until` are rounded down to the hour.
     """
-    found = _counted(project, _hour(since), _hour(until))
-    _add_quantiles(project, found, _MAIN, since=_hour(since), until=_hour(until))
+    known = list(project.use_cases.order_by("number"))
+    counts, sketched = _read(project, since, until, measures=_MAIN, known=known)
+    return _portraits(counts, sketched, known, measures=_MAIN)
+
+
+def portrait(
+    project: Project,
+    use_case: UseCase,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    *,
+    known: Sequence[UseCase] | None = None,
+) -> Portrait:
+    """One use case with all its percentiles, within the whole of the project; `known`: all of them, if they are."""
+    known = list(project.use_cases.order_by("number")) if known is None else known
+    counts, sketched = _read(project, since, until, measures=tuple(MEASURES), known=known)
+    for one in _portraits(counts, sketched, known, measures=tuple(MEASURES)):
+        if one.use_case is not None and one.use_case.pk == use_case.pk:
+            return one
+    found = Portrait(use_case)  # a retired one is counted no more, but its calls still tell
+    _add_quantiles({use_case.pk: found}, sketched, tuple(MEASURES))
+    return found
+
+
+def _read(
+    project: Project, since: datetime | None, until: datetime | None, *, measures: Sequence[str],
+    known: Sequence[UseCase],
+) -> tuple[Grouped, Grouped]:  # fmt: skip
+    """Counts by use case, model and status, and sketches by use case; the roll-ups are read once."""
+    counts, sketched = rollups.read_each(
+        project,
+        _hour(since),
+        _hour(until),
+        groupings=[("use_case", "model", "status"), ("use_case",)],
+        sketches=[MEASURES[one] for one in measures],
+        merged={one.pk: one.merged_into_id for one in known if one.merged_into_id is not None},
+    )
+    return counts, sketched
+
+
+def _portraits(
+    counts: Grouped, sketched: Grouped, known: Sequence[UseCase], *, measures: Sequence[str]
+) -> list[Portrait]:
+    found = _counted(counts, usecases.standing(known))
+    _add_quantiles(found, sketched, measures)
     calls, cost = sum(one.calls for one in found.values()), sum(one.cost for one in found.values())
     for one in found.values():
         one.share_calls = one.calls / calls if calls else None
@@ -129,25 +176,14 @@ def portraits(project: Project, since: datetime | None = None, until: datetime |
     return sorted(listed, key=lambda p: (p.use_case is None, -p.cost, -p.calls, p.use_case.number if p.use_case else 0))
 
 
-def portrait(
-    project: Project, use_case: UseCase, since: datetime | None = None, until: datetime | None = None
-) -> Portrait:
-    """One use case with all its percentiles, within the whole of the project."""
-    whole = {one.use_case.pk: one for one in portraits(project, since, until) if one.use_case}
-    found = whole.get(use_case.pk, Portrait(use_case))
-    _add_quantiles(project, {use_case.pk: found}, tuple(MEASURES), since=_hour(since), until=_hour(until))
-    return found
-
-
 def _hour(moment: datetime | None) -> datetime | None:
     return moment.replace(minute=0, second=0, microsecond=0) if moment else None
 
 
-def _counted(project: Project, since: datetime | None, until: datetime | None) -> dict[int, Portrait]:
+def _counted(read: Grouped, shown: Sequence[UseCase]) -> dict[int, Portrait]:
     """Figures by use case; those of calls that no shown use case has stand under 0."""
-    found = {0: Portrait(None), **{use_case.pk: Portrait(use_case) for use_case in usecases.shown(project)}}
+    found = {0: Portrait(None), **{use_case.pk: Portrait(use_case) for use_case in shown}}
     used: dict[int, dict[str, Used]] = defaultdict(dict)
-    read = rollups.read(project, since, until, groups=("use_case", "model", "status"))
     figures = zip(read.keys, read.calls, read.known("cost"), read.total("cost"), strict=True)
     for (use_case, model, status), calls, priced, cost in figures:
         key = use_case if use_case in found else 0
@@ -165,16 +201,8 @@ def _counted(project: Project, since: datetime | None, until: datetime | None) -
     return found
 
 
-def _add_quantiles(
-    project: Project,
-    found: Mapping[int, Portrait],
-    measures: Sequence[str],
-    *,
-    since: datetime | None,
-    until: datetime | None,
-) -> None:
+def _add_quantiles(found: Mapping[int, Portrait], read: Grouped, measures: Sequence[str]) -> None:
     """Percentiles out of the sketches, within `sketches.ACCURACY`; none for calls of no use case."""
-    read = rollups.read(project, since, until, groups=("use_case",), sketches=[MEASURES[one] for one in measures])
     for measure in measures:
         for (use_case,), sketch in zip(read.keys, read.sketch(MEASURES[measure]), strict=True):
             if use_case in found and sketch.n:
@@ -182,11 +210,11 @@ def _add_quantiles(
                 found[use_case].quantiles[measure] = {q: round(value) for q, value in values if value is not None}
 
 
-def examples(project: Project, use_case: UseCase) -> list[Example]:
-    """The newest calls of a use case, one of each conversation."""
+def examples(project: Project, use_case: UseCase, merged: Iterable[UseCase] | None = None) -> list[Example]:
+    """The newest calls of a use case and those merged into it, one of each conversation."""
     rows: list[tuple[int, int]] = []
-    for pk in [use_case.pk, *use_case.merged.values_list("pk", flat=True)]:
-        mine = UseCaseAssignment.objects.filter(use_case=pk).order_by("-record_id")
+    for one in [use_case, *(use_case.merged.all() if merged is None else merged)]:
+        mine = UseCaseAssignment.objects.filter(use_case=one).order_by("-record_id")
         rows += mine.values_list("record_id", "record__trace_id")[:_LOOKED_AT]
     one_each: dict[int, int] = {}
     for record, trace in sorted(rows, reverse=True):

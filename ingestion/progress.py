@@ -1,5 +1,6 @@
 """How far the pulls of a project are: its windows, what they wait for, rows of how many."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -47,7 +48,11 @@ def of(project: Project, *, job: Job | None = None, since: datetime | None = Non
     else:
         recent = Q(ended_at__gte=since) if since else Q(pk=None)
         found = project.sync_runs.filter(recent | ~Q(state=SyncRun.State.DONE))
-    runs = tuple(found.order_by("since", "pk"))
+    return _told(tuple(found.order_by("since", "pk")))
+
+
+def _told(found: Sequence[SyncRun]) -> Progress:
+    runs = tuple(found)
     left = [run for run in runs if run.state != SyncRun.State.DONE]
     return Progress(
         runs=runs[-MAX_RUNS:],
@@ -61,8 +66,13 @@ def of(project: Project, *, job: Job | None = None, since: datetime | None = Non
 
 def newest(project: Project) -> Progress:
     """The newest pull: what is left to do, whoever began it; otherwise the windows of the last job."""
-    left = of(project)
-    job = project.jobs.filter(kind="sync").order_by("-pk").first()
-    if left.runs and (job is None or left.runs[0].job_id != job.pk):
-        return left
-    return left if job is None else of(project, job=job)
+    return newest_of(project, project.jobs.filter(kind="sync").order_by("-pk").first())
+
+
+def newest_of(project: Project, job: Job | None) -> Progress:
+    """The same, where the caller has the newest pull."""
+    found = list(project.sync_runs.filter(Q(job=job) | ~Q(state=SyncRun.State.DONE)).order_by("since", "pk"))
+    left = [run for run in found if run.state != SyncRun.State.DONE]
+    if job is None or (left and left[0].job_id != job.pk):
+        return _told(left)
+    return _told([run for run in found if run.job_id == job.pk])

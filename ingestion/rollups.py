@@ -278,20 +278,27 @@ def read_each(
     filters: Mapping[str, Sequence[Any]] | None = None,
     sketches: Sequence[str] = (),
     products: bool = False,
+    merged: Mapping[int, int] | None = None,
 ) -> list[Grouped]:
-    """As `read`, for several groupings of one window, whose rows are read once."""
+    """As `read`, for several groupings of one window, whose rows are read once.
+
+    Args:
+        merged: the use case that stands for each one that was merged into it, where the caller has them.
+    """
     wanted = dict(filters or {})
     apart = {*chain(*groupings)}
     _check(since, until, groups=apart, filters=wanted, sketched=sketches)
     parts = cube_parts.needed(sketches, products=products)
-    merged: dict[int, int] = {}
-    if "use_case" in apart or wanted.get("use_case"):
-        merged = dict(
-            UseCase.objects.filter(project=project, merged_into__isnull=False).values_list("pk", "merged_into_id")
-        )
+    if merged is None:
+        merged = _merged(project) if "use_case" in apart or wanted.get("use_case") else {}
     tier = _tier({*apart, *(name for name, values in wanted.items() if values)})
     pieces = list(_pieces(project, since, until, parts=parts, tier=tier))
     return [grouped.gather(pieces, groups=groups, filters=wanted, stands_for=merged) for groups in groupings]
+
+
+def _merged(project: Project) -> dict[int, int]:
+    """The use case that stands for each one that was merged into it."""
+    return dict(UseCase.objects.filter(project=project, merged_into__isnull=False).values_list("pk", "merged_into_id"))
 
 
 def _check(
@@ -335,17 +342,18 @@ def _pieces(
     whole = found.filter(tier=tier)
     whole = whole.filter(day__gte=first) if first else whole
     whole = whole.filter(day__lt=last) if last else whole
-    for day, cube in _unpacked(whole):
-        yield Piece(day, cube)
     cut: dict[date, tuple[int, int]] = {}
     if since is not None and first is not None and since.astimezone(UTC).date() < first:
         cut[since.astimezone(UTC).date()] = (since.astimezone(UTC).hour, 24)
     if until is not None and last is not None and until > datetime(last.year, last.month, last.day, tzinfo=UTC):
         begun = cut.get(last, (0, 24))[0]
         cut[last] = (begun, until.astimezone(UTC).hour)
-    if cut:
-        for day, cube in _unpacked(found.filter(tier=Rollup.Tier.HOUR, day__in=list(cut))):
-            yield Piece(day, cube, *cut[day])
+    columns = ("day", "part", "payload")
+    rows = whole.values_list(*columns)
+    if cut:  # a day is whole or cut, so one query can bring both
+        rows = rows.union(found.filter(tier=Rollup.Tier.HOUR, day__in=list(cut)).values_list(*columns), all=True)
+    for day, cube in _unpacked(rows):
+        yield Piece(day, cube, *cut.get(day, (0, 24)))
 
 
 def _day_from(since: datetime | None) -> date | None:
@@ -361,9 +369,9 @@ def _day_until(until: datetime | None) -> date | None:
     return None if until is None else until.astimezone(UTC).date()
 
 
-def _unpacked(found: Any) -> Iterator[tuple[date, Cube]]:
+def _unpacked(rows: Iterable[tuple[date, str, bytes]]) -> Iterator[tuple[date, Cube]]:
     days: dict[date, dict[str, bytes]] = {}
-    for day, part, payload in found.values_list("day", "part", "payload"):
+    for day, part, payload in rows:
         days.setdefault(day, {})[part] = bytes(payload)
     for day in sorted(days):
         yield day, cube_parts.unpack(days[day])

@@ -12,7 +12,7 @@ from django.db.models import Count, Max, Q, QuerySet, Sum, Value
 from agentopt.lib import judge_form
 from agentopt.lib.errors import Invalid, NotFound
 from ingestion import retention, usecases
-from ingestion.analytics.rows import ranked, window
+from ingestion.analytics.rows import ends, ranked, window
 from ingestion.formats import bodies, fields
 from ingestion.formats.fields import Unreadable
 from ingestion.models import LogBody, LogRecord, LogRecordQuerySet, Removal, SetAside, UseCaseAssignment
@@ -246,13 +246,13 @@ class Stats:
 def stats(project: Project) -> Stats:
     """Sums over batches and the ends of the index, however many records there are."""
     held = project.batches.aggregate(records=Sum("added"), aside=Sum("set_aside"), n=Count("pk"), at=Max("created_at"))
-    ends = project.logs.order_by("occurred_at").values_list("occurred_at", flat=True)
+    first_at, last_at = ends(project, LogRecord.objects.filter(project=project))
     return Stats(
         records=held["records"] or 0,
         batches=held["n"],
         set_aside=held["aside"] or 0,
-        first_at=ends.first(),
-        last_at=ends.last(),
+        first_at=first_at,
+        last_at=last_at,
         received_at=held["at"],
         models=tuple(models_seen(project)),
         simulated=project.batches.filter(simulated=True).exists(),
@@ -306,7 +306,8 @@ def usage_profile(
         cost=Sum("cost_nanousd"), n_cost=Count("cost_nanousd"),
     )  # fmt: skip
     calls = figures["calls"]
-    days = _days(found)
+    first, last = ends(project, found)
+    days = 0.0 if first is None or last is None else (last - first) / timedelta(days=1)
     of_input = ranked(found, "input_tokens", quantiles=(0.5, 0.99)).get((), (0, {}))[1]
     of_output = ranked(found, "output_tokens", quantiles=(0.99,)).get((), (0, {}))[1]
     return UsageProfile(
@@ -331,9 +332,3 @@ def usage_profile(
 def _share(part: Any, whole: Any) -> float | None:
     """Both as whole numbers first: PostgreSQL sums to decimals."""
     return int(part) / int(whole) if whole and part is not None else None
-
-
-def _days(found: LogRecordQuerySet) -> float:
-    ends = found.order_by("occurred_at").values_list("occurred_at", flat=True)
-    first, last = ends.first(), ends.last()
-    return 0.0 if first is None or last is None else (last - first) / timedelta(days=1)

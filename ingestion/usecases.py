@@ -4,7 +4,7 @@ Clustering finds them (`grouping`), logs may name them, people rename, merge and
 when clustering runs again: names by hand are kept, merged ones stay merged, split ones stay apart.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -41,9 +41,8 @@ def names(project: Project) -> dict[int, str]:
     return {pk: rows[root or pk][1] for pk, (root, _) in rows.items()}
 
 
-def given_names(project: Project) -> dict[str, str]:
-    """The name to show for each use case that the logs themselves name, by what they call it."""
-    shown = names(project)
+def given_names(project: Project, shown: Mapping[int, str]) -> dict[str, str]:
+    """The name to show for each use case that the logs themselves name, by what they call it; `shown`: of `names`."""
     rows = project.use_cases.filter(origin=UseCase.Origin.GIVEN).values_list("given_name", "pk")
     return {given: shown[pk] for given, pk in rows}
 
@@ -71,6 +70,11 @@ def stamp(project: Project) -> str:
 def shown(project: Project) -> list[UseCase]:
     """Those that stand for themselves and that clustering or logs still have, by their numbers."""
     return list(project.use_cases.filter(merged_into=None, retired_at=None).order_by("number"))
+
+
+def standing(known: Iterable[UseCase]) -> list[UseCase]:
+    """The same of those that the caller has."""
+    return [one for one in known if one.merged_into_id is None and one.retired_at is None]
 
 
 def numbered(project: Project, number: int) -> UseCase:

@@ -2,10 +2,11 @@
 
 from ingestion.analytics.budget import cancel
 from ingestion.analytics.cache import forget
-from ingestion.analytics.engine import answer, canonical
+from ingestion.analytics.engine import answer, answer_each, canonical
 from ingestion.analytics.requests import AnalyticsRequest, read, schema
 from ingestion.analytics.summaries import Slice, Summary, summary
 
 __all__ = [
-    "AnalyticsRequest", "Slice", "Summary", "answer", "cancel", "canonical", "forget", "read", "schema", "summary",
+    "AnalyticsRequest", "Slice", "Summary", "answer", "answer_each", "cancel", "canonical", "forget", "read", "schema",
+    "summary",
 ]  # fmt: skip

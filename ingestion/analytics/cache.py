@@ -1,13 +1,14 @@
 """Answers kept by question: a new batch puts out of force only those whose window it touches."""
 
 import hashlib
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
 import msgspec
 from django.conf import settings
 from django.db import DatabaseError, transaction
-from django.db.models import Max, Q
+from django.db.models import Max, Q, Subquery
 
 from ingestion import usecases
 from ingestion.analytics.requests import METADATA, Clustering, Question, encoded
@@ -38,13 +39,15 @@ def key_of(project: Project, request: Question) -> str:
     return hashlib.sha256(seen).hexdigest()
 
 
-def find(project: Project, key: str, *, newest: int) -> dict[str, Any] | None:
-    """The answer kept under a key, if no batch since then touches it."""
-    entry = AnalyticsEntry.objects.filter(project=project, request_hash=key).first()
-    if entry is None or (entry.watermark != newest and _is_touched(project, entry)):
-        return None
-    found: dict[str, Any] = msgspec.json.decode(entry.body)
-    return found
+def find(project: Project, keys: Collection[str]) -> dict[str, dict[str, Any]]:
+    """The answers kept under some keys, without those that a batch since then touches."""
+    newest = Batch.objects.filter(project=project).order_by("-number").values("number")[:1]
+    kept = AnalyticsEntry.objects.filter(project=project, request_hash__in=keys).annotate(newest=Subquery(newest))
+    return {
+        entry.request_hash: msgspec.json.decode(entry.body)
+        for entry in kept
+        if entry.watermark == entry.newest or not _is_touched(project, entry)
+    }
 
 
 def _is_touched(project: Project, entry: AnalyticsEntry) -> bool:

@@ -5,6 +5,7 @@ stands apart under `run`; `canonical` is all the rest.
 """
 
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -31,19 +32,32 @@ def answer(
         Conflict: there are no use cases to tell of.
         TooManyRows, DayUsedUp, TookTooLong, Stopped: see `budget`.
     """
+    return answer_each(project, [request], token=token, now=now)[0]
+
+
+def answer_each(
+    project: Project, requests: Sequence[AnalyticsRequest], *, token: str = "", now: datetime | None = None
+) -> list[dict[str, Any]]:
+    """As `answer`, for several questions; those whose answers are kept are looked up together."""
     started, now = time.monotonic(), now or timezone.now()
-    request = checked(request)
-    if isinstance(request, Clustering):
+    asked = [checked(request) for request in requests]
+    if any(isinstance(request, Clustering) for request in asked):
         _check_use_cases(project)
+    keys = [cache.key_of(project, request) for request in asked]
+    kept, out = cache.find(project, keys), []
+    for key, request in zip(keys, asked, strict=True):
+        found = kept.get(key) or _answer_anew(project, request, key=key, token=token, now=now)
+        found["run"] |= {"seconds": round(time.monotonic() - started, 6), "cached": key in kept}
+        out.append(found)
+    return out
+
+
+def _answer_anew(project: Project, request: AnalyticsRequest, *, key: str, token: str, now: datetime) -> dict[str, Any]:
     # read first: a batch that comes meanwhile then counts as later than the answer
-    newest, key = cache.watermark(project), cache.key_of(project, request)
-    found = cache.find(project, key, newest=newest)
-    is_kept = found is not None
-    if found is None:
-        found = _computed(project, request, token=token, now=now)
-        found["run"] |= {"watermark": newest}
-        cache.keep(project, key, found, request=request, watermark=newest, now=now)
-    found["run"] |= {"seconds": round(time.monotonic() - started, 6), "cached": is_kept}
+    newest = cache.watermark(project)
+    found = _computed(project, request, token=token, now=now)
+    found["run"] |= {"watermark": newest}
+    cache.keep(project, key, found, request=request, watermark=newest, now=now)
     return found
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from django.db.models import Exists
+
 from ingestion import cube_parts, cubes, grouped, rollups, sketches, usecases
 from ingestion.analytics.figures import Counted, Products
 from ingestion.analytics.metrics import METRICS
@@ -67,14 +69,12 @@ def are_current(project: Project, since: datetime | None, until: datetime | None
 
 
 def _are_made(project: Project, since: datetime | None, until: datetime | None) -> bool:
-    if not RollupState.objects.filter(project=project, form=cube_parts.FORM).exists():
-        return False
     waiting = DirtyHour.objects.filter(project=project)
     if since is not None:
         waiting = waiting.filter(hour__gte=_floor(since))
     if until is not None:
         waiting = waiting.filter(hour__lt=until)
-    return not waiting.exists()
+    return RollupState.objects.filter(~Exists(waiting), project=project, form=cube_parts.FORM).exists()
 
 
 def calls(project: Project, request: Question) -> int:

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import combinations
 from typing import Any
 
-from django.db.models import Case, Count, F, Func, Max, Min, Q, Sum, TextField, Value, When, Window
+from django.db.models import Case, Count, F, Func, Max, Min, Q, Subquery, Sum, TextField, Value, When, Window
 from django.db.models.functions import Cast, RowNumber, Substr
 
 from agentopt.lib.errors import Invalid
@@ -78,6 +78,13 @@ def within(project: Project, since: datetime | None, until: datetime | None) -> 
     if since is not None:
         logs = logs.filter(occurred_at__gte=since)
     return logs if until is None else logs.filter(occurred_at__lt=until)
+
+
+def ends(project: Project, calls: LogRecordQuerySet) -> tuple[datetime | None, datetime | None]:
+    """The first and the last moment of calls of a project: both ends of an index in one query."""
+    first, last = (Subquery(calls.order_by(at).values("occurred_at")[:1]) for at in ("occurred_at", "-occurred_at"))
+    found: tuple[datetime | None, datetime | None] = Project.objects.values_list(first, last).get(pk=project.pk)
+    return found
 
 
 def keyed(logs: LogRecordQuerySet, groups: Sequence[str]) -> Any:

@@ -125,13 +125,13 @@ def summary(project: Project, since: datetime | None = None, until: datetime | N
     logs = rows.window(project, since, until)
     total = _slices(logs, ())
     by_model = sorted(_slices(logs, ("model",)), key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key))
-    ends = logs.order_by("occurred_at").values_list("occurred_at", flat=True)
+    first_at, last_at = rows.ends(project, logs)
     obstacles = logs.exclude(obstacle="").values_list("obstacle").annotate(n=Count("pk"))
     return Summary(
         since=since,
         until=until,
-        first_at=ends.first(),
-        last_at=ends.last(),
+        first_at=first_at,
+        last_at=last_at,
         total=total[0],
         by_model=tuple(by_model),
         by_day=tuple(_slices(logs, ("day",))),
@@ -145,14 +145,14 @@ def _from_hours(project: Project, since: datetime | None, until: datetime | None
     groupings = [*sides, *((*side, "status") for side in sides)]
     found = rollups.read_each(project, since, until, groupings=groupings, sketches=["latency"])
     total, by_model, by_day = (_hourly(found[place], found[place + len(sides)]) for place in range(len(sides)))
-    ends = rows.within(project, since, until).order_by("occurred_at").values_list("occurred_at", flat=True)
+    first_at, last_at = rows.ends(project, rows.within(project, since, until))
     priced, able = sum(found[0].own_price), sum(found[0].replayable)
     one = total[0] if total else Slice("", 0, None, 0, None, 0, None, 0, None, None, 0, None, None, 0)
     return Summary(
         since=since,
         until=until,
-        first_at=ends.first(),
-        last_at=ends.last(),
+        first_at=first_at,
+        last_at=last_at,
         total=one,
         by_model=tuple(sorted(by_model, key=lambda one: (-(one.cost_nanousd or 0), -one.calls, one.key))),
         by_day=tuple(by_day),

@@ -97,13 +97,19 @@ def row(project: Project, offer: ModelOffer, *, today: date) -> Row:
 
 def missing(project: Project, models: Iterable[str] | None = None) -> list[Missing]:
     """Which models in the logs have no price; `models`: only these, else all that the logs hold."""
+    asked = [model for model in (selectors.models_seen(project) if models is None else models) if model]
+    if not asked:
+        return []
+    known = list(offers.visible(project).filter(Q(model__in=asked) | Q(name__in=asked)))
+    priced = set(Price.objects.filter(offer__in=known).values_list("offer", flat=True).distinct())
     found = []
-    for model in selectors.models_seen(project) if models is None else models:
+    for model in asked:
         calls = project.logs.filter(model=model)
         for provider in sorted(set(calls.order_by("-occurred_at").values_list("provider", flat=True)[:NEWEST])):
-            if model and not offers.is_priced(project, provider, model):
+            offer = offers.of_logs(project, provider, model, among=known)
+            if offer is None or offer.pk not in priced:
                 first = calls.order_by("occurred_at").values_list("occurred_at", flat=True)[:1].get()
-                found.append(Missing(provider, model, first.date(), offers.of_logs(project, provider, model)))
+                found.append(Missing(provider, model, first.date(), offer))
     return found
 
 

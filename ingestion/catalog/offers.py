@@ -1,5 +1,6 @@
 """Offers found by what logs call a model, and their prices."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -22,7 +23,12 @@ def find(project: Project, provider: str, model: str) -> ModelOffer | None:
 
     A log without a provider, or an offer without one, matches by the model (or the gateway's name) alone.
     """
-    found = visible(project).filter(Q(model=model) | Q(name=model))
+    return nearest(visible(project).filter(Q(model=model) | Q(name=model)), provider, model)
+
+
+def nearest(among: Iterable[ModelOffer], provider: str, model: str) -> ModelOffer | None:
+    """The same out of offers that the caller has."""
+    found = [offer for offer in among if model in (offer.model, offer.name)]
     return min(found, key=lambda offer: _distance(offer, provider, model), default=None)
 
 
@@ -47,16 +53,16 @@ def ensure(project: Project, provider: str, model: str) -> ModelOffer:
     return offer
 
 
-def of_logs(project: Project, provider: str, model: str) -> ModelOffer | None:
-    """The offer whose prices calls of a logged model have; unlike `find`, never one of another provider."""
-    offer = find(project, provider, model)
+def of_logs(
+    project: Project, provider: str, model: str, *, among: Sequence[ModelOffer] | None = None
+) -> ModelOffer | None:
+    """The offer whose prices calls of a logged model have; unlike `find`, never one of another provider.
+
+    Args:
+        among: the offers of the model, where the caller has them.
+    """
+    offer = find(project, provider, model) if among is None else nearest(among, provider, model)
     return None if offer is None or _differ(provider, offer.provider) else offer
-
-
-def is_priced(project: Project, provider: str, model: str) -> bool:
-    """Whether calls of a logged model have a price, on whatever day."""
-    offer = of_logs(project, provider, model)
-    return offer is not None and offer.prices.exists()
 
 
 def dated_prices(offer: ModelOffer) -> list[tuple[date, Price]]:

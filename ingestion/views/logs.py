@@ -9,11 +9,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from agentopt.lib import charts, htmx
 from agentopt.lib.errors import AgentOptError
-from ingestion import analytics, plots, progress, receipts, selectors, services, usecases
+from ingestion import analytics, lines, plots, progress, receipts, selectors, services, usecases
 from ingestion.analytics.requests import Aggregation, Filters
 from ingestion.forms.logs import LogFilterForm
 from ingestion.gateway import open_gateway
-from ingestion.values import LogFilter
+from ingestion.values import Counted, LogFilter
 from projects import access
 from projects.jobs import ACTIVE
 from projects.models import Project, Role
@@ -32,21 +32,24 @@ def logs(request: HttpRequest, slug: str) -> HttpResponse:
     wanted = selectors.read_filter(form.asked(now=timezone.now()))
     after = request.GET.get("after", "")
     page = selectors.logs(project, wanted, after=after or None, limit=PAGE)
+    sync = selectors.newest_sync(project)
+    colors = charts.series(models)
     context = {
         "project": project,
         "form": form,
         "ignored": _ignored(request, form),
         "page": page,
         "after": after,
-        "count": selectors.count(project, wanted),
+        # a first page that is not full counts itself
+        "count": selectors.count(project, wanted) if after or page.after else Counted(len(page.rows), more=False),
         "any": bool(models),
-        "colors": charts.series(models),
+        "lines": lines.lines(page.rows, slug=slug, colors=colors),
         "chart": None if after else _strip(project, wanted),
         "grouped": bool(use_cases),
         "window": form.window(),
         "filtered": any(request.GET.get(name) for name in form.fields),
-        "sync": selectors.newest_sync(project),
-        "pull": progress.newest(project),
+        "sync": sync,
+        "pull": progress.newest_of(project, sync),
         "set_aside": selectors.rows_set_aside(project)[:20],
         "simulated": project.connection.simulated,
     }
@@ -59,7 +62,7 @@ def sync_state(request: HttpRequest, slug: str) -> HttpResponse:
     project = access.project_for(request.user, slug)
     job = selectors.newest_sync(project)
     response = htmx.render(
-        request, "ingestion/sync.html", {"project": project, "sync": job, "pull": progress.newest(project)}
+        request, "ingestion/sync.html", {"project": project, "sync": job, "pull": progress.newest_of(project, job)}
     )
     if job is None or job.state not in ACTIVE:
         response["HX-Refresh"] = "true"

@@ -73,15 +73,17 @@ def _page(
     merge: MergeForm | None = None,
 ) -> HttpResponse:
     form = RangeForm(request.GET)
-    others = [other for other in usecases.shown(project) if other.pk != found.pk]
+    known = list(project.use_cases.order_by("number"))
+    others = [other for other in usecases.standing(known) if other.pk != found.pk]
+    merged = [other for other in known if other.merged_into_id == found.pk]
     context: dict[str, Any] = {
         "project": project,
         "use_case": found,
         "form": form,
         "state": portraits.state(project),
-        "portrait": portraits.portrait(project, found, _since(form)),
-        "examples": portraits.examples(project, found),
-        "merged": list(found.merged.order_by("number")),
+        "portrait": portraits.portrait(project, found, _since(form), known=known),
+        "examples": portraits.examples(project, found, merged),
+        "merged": merged,
         "name_form": name or NameForm(initial={"name": found.name}),
         "merge_form": merge or MergeForm(others=others),
         "can_merge": bool(others) and found.merged_into_id is None and found.retired_at is None,

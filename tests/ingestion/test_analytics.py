@@ -94,6 +94,24 @@ def test_means_by_model_and_day_are_those_of_pandas(agent: Project) -> None:
     )
 
 
+def test_questions_together_have_the_answers_that_each_has_alone_kept_or_not(agent: Project) -> None:
+    fill(agent)
+    questions = [
+        analytics.read({"kind": "aggregation", "metric": metric, "group_by": ["model"]}) for metric in ("cost", "calls")
+    ]
+    alone = [analytics.canonical(analytics.answer(agent, questions[0]))]  # kept from now on
+    together = analytics.answer_each(agent, questions)
+    again = analytics.answer_each(agent, questions)
+    keep(agent, portkey_row(9999))
+    later = analytics.answer_each(agent, questions)
+
+    alone.append(analytics.canonical(analytics.answer(agent, questions[1])))
+    assert [found["run"]["cached"] for found in (*together, *again, *later)] == [True, False, True, True, False, False]
+    assert analytics.canonical(together[0]) == alone[0] == analytics.canonical(again[0])
+    assert analytics.canonical(together[1]) == analytics.canonical(again[1])
+    assert analytics.canonical(later[1]) == alone[1] != analytics.canonical(again[1])
+
+
 def test_hours_are_in_utc(agent: Project) -> None:
     keep(agent, portkey_row(1, created_at="2026-01-02T00:30:00+02:00"))
 

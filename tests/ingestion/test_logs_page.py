@@ -6,9 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils.text import Truncator
 
 from agentopt.lib.money import nanousd
-from ingestion import receipts, selectors, services
+from ingestion import lines, receipts, selectors, services
 from ingestion.models import ModelOffer, SyncRun, UseCaseAssignment
 from projects.models import Job, Project, User
 from tests.evaluation import studies
@@ -23,6 +24,11 @@ def filled(project: Project) -> Project:
     rows = [studies.chat_row(i, f"Question {i} about a refund", f"Answer {i}") for i in range(60)]
     services.push(project, rows)
     return project
+
+
+@pytest.mark.parametrize("text", ["", "a" * 159, "a" * 160, "a" * 161, "é" * 161, "e\u0301" * 161, "a\n" * 99])
+def test_the_beginning_of_a_prompt_is_what_the_filter_of_templates_makes_of_it(text: str) -> None:
+    assert lines.shortened(text) == Truncator(text).chars(lines.LONGEST)
 
 
 def address(project: Project, *args: object) -> str:

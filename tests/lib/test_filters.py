@@ -20,6 +20,12 @@ def test_dollars_have_two_digits_from_one_and_four_significant_below(usd: object
     assert wording.dollars(usd) == text
 
 
+def test_cells_of_a_row_are_escaped_under_their_head() -> None:
+    row = ["Nov 1", "<b>", "4"]
+
+    assert filters.cells(row) == '<th scope="row">Nov 1</th><td class="num">&lt;b&gt;</td><td class="num">4</td>'
+
+
 def test_a_cost_per_call_becomes_one_per_thousand_calls() -> None:
     assert wording.amount(wording.per_1000(0.00284)) == "2.84"
     assert wording.per_1000(None) is None
