@@ -294,8 +294,8 @@ def page(evaluation: Evaluation, position: int, wanted: Wanted) -> CasePage:
     Raises:
         NotFound: there is none.
     """
-    found = cases.one(evaluation, position)
-    every = cases.read(evaluation).within(wanted.use_case)
+    whole = cases.read(evaluation)
+    found, every = cases.one(evaluation, position, among=whole), whole.within(wanted.use_case)
     at = every.column(wanted.position)
     order = [one.position for one in every.shown(at, kind=wanted.show, sort=wanted.sort)]
     place = order.index(position) if position in order else None

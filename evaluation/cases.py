@@ -4,7 +4,7 @@ A list of them shows where a candidate got worse; one of them shows the answers 
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from django.db.models import Q
@@ -12,7 +12,7 @@ from django.db.models import Q
 from agentopt.lib.errors import NotFound
 from evaluation import scores, tool_calls
 from evaluation.judges import panel
-from evaluation.models import Candidate, Evaluation, Replay, Verdict
+from evaluation.models import Candidate, Evaluation, Replay, Seat, Verdict
 from evaluation.repeating import Baseline, Repeating
 from evaluation.tool_calls import Compared
 
@@ -95,6 +95,8 @@ class Cases:
     arms: tuple[Candidate, ...]  # the model in production first
     rows: tuple[Case, ...]  # in sampling order
     reached: int  # of all use cases
+    seats: tuple[Seat, ...] = ()
+    judged: scores.Scores = field(default_factory=dict)  # what they said of all answers
 
     @property
     def allowed(self) -> float:
@@ -164,7 +166,8 @@ def read(evaluation: Evaluation) -> Cases:
     asked = {arm.pk for arm in arms if arm.position}
     reached = {sample for sample, candidate in answers if candidate in asked}
     seats = scores.seats_of(evaluation)
-    table = _Table(arms, scores.chairs_of(seats), answers, scores.read(evaluation, seats), evaluation)
+    judged = scores.read(evaluation, seats)
+    table = _Table(arms, scores.chairs_of(seats), answers, judged, evaluation)
     samples = evaluation.samples.order_by("position")
     named = samples.values_list("pk", "position", "record", "use_case", "record__body__preview")
     found = tuple(
@@ -172,7 +175,7 @@ def read(evaluation: Evaluation) -> Cases:
         for pk, position, record, use_case, preview in named
         if pk in reached
     )
-    return Cases(evaluation, arms, found, len(found))
+    return Cases(evaluation, arms, found, len(found), tuple(seats), judged)
 
 
 @dataclass(frozen=True)
@@ -264,8 +267,11 @@ class OneCase:
     sides: tuple[Side, ...]  # the model in production first
 
 
-def one(evaluation: Evaluation, position: int) -> OneCase:
+def one(evaluation: Evaluation, position: int, *, among: Cases | None = None) -> OneCase:
     """A case by its place in the sampling order.
+
+    Args:
+        among: all cases, where the caller has read them.
 
     Raises:
         NotFound: the evaluation has no such case.
@@ -273,12 +279,15 @@ def one(evaluation: Evaluation, position: int) -> OneCase:
     sample = evaluation.samples.filter(position=position).select_related("record__trace", "record__body").first()
     if sample is None:
         raise NotFound("There is no such case in this evaluation.")
-    arms = evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position")
+    if among is None:
+        candidates = evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position")
+        arms, seats = tuple(candidates), scores.seats_of(evaluation)
+        judged: scores.Scores = scores.read(evaluation, seats, only=Q(replay__sample=sample))
+    else:
+        arms, seats, judged = among.arms, list(among.seats), among.judged
     rows: dict[int, list[Replay]] = {}
     for row in sample.replays.order_by("repetition"):
         rows.setdefault(row.candidate_id, []).append(row)
-    seats = scores.seats_of(evaluation)
-    judged = scores.read(evaluation, seats, only=Q(replay__sample=sample))
     verdicts: dict[int, list[Said]] = {}
     judged_rows = Verdict.objects.filter(replay__sample=sample).select_related("judge", "version")
     for verdict in judged_rows.order_by("judge__rubric", "judge__model", "repetition"):
@@ -293,7 +302,7 @@ def one(evaluation: Evaluation, position: int) -> OneCase:
             )
         )
     table = _Table(
-        list(arms), scores.chairs_of(seats), {(sample.pk, pk): own for pk, own in rows.items()}, judged, evaluation
+        arms, scores.chairs_of(seats), {(sample.pk, pk): own for pk, own in rows.items()}, judged, evaluation
     )
     cells = table.cells(sample.pk)
     sides = []

@@ -1,5 +1,7 @@
 """What earlier runs of a project showed, read from their rows."""
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import Avg, Count, F, Sum
@@ -49,8 +51,9 @@ def _ratios(project: Project) -> list[float]:
 
     Expected as it was before runs had moved it, or each run would unlearn what the one before had taught.
     """
-    done = project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number")[:RUNS]
-    found = [(_unlearned(row.forecast), _worth(row)) for row in done]
+    done = list(project.evaluations.filter(state=Evaluation.State.DONE).order_by("-number")[:RUNS])
+    worth = _worth([row.pk for row in done])
+    found = [(_unlearned(row.forecast), worth.get(row.pk, 0)) for row in done]
     return [actual / expected for expected, actual in found if expected and actual]
 
 
@@ -59,7 +62,11 @@ def _unlearned(forecast: dict[str, Any]) -> int | None:
     return forecast.get("cost_unlearned_nanousd", forecast.get("cost_expected_nanousd"))
 
 
-def _worth(evaluation: Evaluation) -> int:
-    answers = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
-    verdicts = Verdict.objects.filter(replay__sample__evaluation=evaluation)
-    return sum(int(rows.aggregate(worth=Sum("cost_nanousd"))["worth"] or 0) for rows in (answers, verdicts))
+def _worth(evaluations: Sequence[int]) -> Counter[int]:
+    answers = Replay.objects.filter(sample__evaluation__in=evaluations).exclude(source=Replay.Source.LOGGED)
+    verdicts = Verdict.objects.filter(replay__sample__evaluation__in=evaluations)
+    found: Counter[int] = Counter()
+    for rows in (answers.values_list("sample__evaluation"), verdicts.values_list("replay__sample__evaluation")):
+        for pk, worth in rows.annotate(worth=Sum("cost_nanousd")).order_by():
+            found[pk] += int(worth or 0)
+    return found

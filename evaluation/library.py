@@ -193,9 +193,10 @@ def entries(project: Project) -> list[Entry]:
     )  # fmt: skip
     named = sorted({j.rubric for j in judges if j.version is not None and j.form != JudgeVersion.Form.RULE})
     asked = [*Judge.Rubric.values, versions.PREFERENCE]
-    found = [_entry(name, "product", judges, counts, n=0) for name in asked]
-    found += [_entry(name, "own", judges, counts, n=ours.get(name, 0)) for name in named]
-    return found + [_entry(rule.value, "rule", judges, counts, n=ours.get(rule.value, 0)) for rule in Rule]
+    filed = history_of_files(*asked)
+    found = [_entry(name, "product", judges, counts, n=0, filed=filed) for name in asked]
+    found += [_entry(name, "own", judges, counts, n=ours.get(name, 0), filed=filed) for name in named]
+    return found + [_entry(rule.value, "rule", judges, counts, n=ours.get(rule.value, 0), filed=filed) for rule in Rule]
 
 
 def _counts(project: Project) -> dict[str, tuple[int, int]]:
@@ -205,12 +206,13 @@ def _counts(project: Project) -> dict[str, tuple[int, int]]:
 
 
 def _entry(
-    name: str, kind: str, judges: Sequence[Judge], counts: Mapping[str, tuple[int, int]], *, n: int
+    name: str, kind: str, judges: Sequence[Judge], counts: Mapping[str, tuple[int, int]], *, n: int,
+    filed: list[JudgeVersion],
 ) -> Entry:  # fmt: skip
     own = [judge for judge in judges if judge.rubric == name]
     now = [judge for judge in own if judge.active]
     last = next(iter(now or own), None)
-    version = versions.in_force(last) if last is not None else versions.of_file(name) if kind == "product" else None
+    version = _now(name, kind, last, filed)
     form = version.form if version is not None else JudgeVersion.Form.RULE
     settled = kind == "rule" and version is not None
     return Entry(
@@ -223,16 +225,22 @@ def _entry(
         repeats=last.repeats if last is not None else 1,
         is_active=bool(now),
         version=version.text_hash[:12] if version is not None else "",
-        versions=n or len(history_of_files(name)) if kind == "product" else n,
+        versions=n or sum(one.rubric == name for one in filed) if kind == "product" else n,
         verdicts=counts.get(name, (0, 0))[0],
         unscored=counts.get(name, (0, 0))[1],
         settings=versions.settings_of(version) if settled and version is not None else {},
     )
 
 
-def history_of_files(rubric: str) -> list[JudgeVersion]:
-    """Versions of a rubric of the product, the newest first."""
-    return list(JudgeVersion.objects.filter(project=None, rubric=rubric).order_by("-pk"))
+def _now(name: str, kind: str, judge: Judge | None, filed: list[JudgeVersion]) -> JudgeVersion | None:
+    if judge is not None:
+        return versions.in_force(judge, filed)
+    return versions.of_file(name, filed) if kind == "product" else None
+
+
+def history_of_files(*rubrics: str) -> list[JudgeVersion]:
+    """Versions of rubrics of the product, the newest first."""
+    return list(JudgeVersion.objects.filter(project=None, rubric__in=rubrics).order_by("-pk"))
 
 
 @dataclass(frozen=True)
@@ -262,7 +270,7 @@ def history(project: Project, name: str) -> list[Edition]:
     if not rows:
         raise NotFound(f"There is no judge or rule {name} in this project.")
     judge = project.judges.filter(rubric=name).select_related("version").order_by("-active", "-pk").first()
-    now = versions.in_force(judge) if judge is not None else versions.of_file(name) if is_of_file else None
+    now = _now(name, "product" if is_of_file else "", judge, list(rows))
     mine = Verdict.objects.filter(replay__sample__evaluation__project=project, version__in=rows)
     counts = dict(mine.values_list("version").annotate(n=Count("pk")).order_by())
     seats = Seat.objects.filter(evaluation__project=project, version__in=rows).values_list("version")

@@ -225,7 +225,7 @@ def sight(evaluation: Evaluation) -> Sight:
     found = selectors.detail(evaluation)
     baseline = next((arm for arm in found.arms if arm.position == 0), None)
     margin = dict(found.policy.get("margins", [])).get("quality")
-    looks = list(evaluation.looks.order_by("-ranking", "prompts"))
+    looks = found.looks
     is_active = evaluation.state in ACTIVE
     shown = standing.shown(found, looks)
     floor, parts = noise.floor(evaluation), studies.parts(evaluation)
@@ -233,14 +233,14 @@ def sight(evaluation: Evaluation) -> Sight:
         evaluation=evaluation,
         found=found,
         baseline=baseline,
-        question=question(found, evaluation.project.name),
+        question=question(found.row, evaluation.project.name),
         tone=TONES[State(evaluation.state)],
         is_active=is_active,
         can_pause=is_active,
         can_resume=evaluation.state in RESUMABLE,
         can_cancel=is_active or evaluation.state in RESUMABLE,
         progress=_progress(evaluation, found),
-        spend_bar=_spend_bar(found),
+        spend_bar=spend_bar(evaluation, found.spend),
         rows=_candidate_rows(found, looks, margin=margin),
         margin=margin,
         n_looks=len(looks),
@@ -256,13 +256,18 @@ def sight(evaluation: Evaluation) -> Sight:
         saving=changes.saving_of(found.outcome or {}),
         stopping=_stopping(found),
         judges=_judge_rows(found),
-        coverage=standing.coverage(evaluation, with_examples=False),
+        coverage=standing.coverage(evaluation, with_examples=False, counts=found.counts),
     )
 
 
-def question(found: Detail, agent: str) -> str:
+def heading(evaluation: Evaluation, *, paid: int | None = None) -> dict[str, Any]:
+    """What the other tabs show of all that: its state and its headline; `paid`: nano-dollars, if they are known."""
+    row = selectors.rows_of([evaluation], paid=None if paid is None else {evaluation.pk: paid})[0]
+    return {"tone": TONES[State(evaluation.state)], "question": question(row, evaluation.project.name)}
+
+
+def question(row: selectors.Row, agent: str) -> str:
     """The headline: the question while it is open, the answer when it is there."""
-    row = found.row
     if row.kind == Evaluation.Kind.NOISE:
         return f"How far does {row.baseline} differ from itself?"
     if row.state == State.DONE and row.recommended:
@@ -274,9 +279,9 @@ def question(found: Detail, agent: str) -> str:
 
 # ------------------------------------------------------------------------------------------------ progress and spend
 def _progress(evaluation: Evaluation, found: Detail) -> Progress:
-    job = evaluation.project.jobs.filter(pk=found.job).first() if found.job else None
+    job = found.work
     tried = [arm for arm in found.arms if arm.position]
-    lost = standing.failures(evaluation)
+    lost = standing.failures(evaluation, found.counts)
     is_going = evaluation.state == State.RUNNING
     return Progress(
         stages=_stages(evaluation, found, tried),
@@ -315,11 +320,12 @@ def _stages(evaluation: Evaluation, found: Detail, tried: Sequence[Arm]) -> list
     return stages
 
 
-def _spend_bar(found: Detail) -> plots.SpendBar:
-    low, high = (found.forecast.get(name) for name in ("cost_low_nanousd", "cost_high_nanousd"))
+def spend_bar(evaluation: Evaluation, spent: selectors.Spend) -> plots.SpendBar:
+    """Spend against the cap, and what was forecast of it."""
+    low, high = (evaluation.forecast.get(name) for name in ("cost_low_nanousd", "cost_high_nanousd"))
     return plots.spend(
-        float(found.spend.total_usd),
-        cap_usd=float(found.spend.cap_usd),
+        float(spent.total_usd),
+        cap_usd=float(spent.cap_usd),
         low_usd=None if low is None else low / NANO,
         high_usd=None if high is None else high / NANO,
     )

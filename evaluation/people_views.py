@@ -47,7 +47,7 @@ def label(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     context = {
         "project": project,
         "evaluation": evaluation,
-        "sight": pages.sight(evaluation),
+        "sight": pages.heading(evaluation),
         "tab": "label",
         "page": page,
         "form": form,

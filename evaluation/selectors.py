@@ -1,16 +1,18 @@
 """Reads of evaluations for pages, API and commands: a list, and everything about one."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from django.db.models import Avg, Count, Q, QuerySet, Sum
+from django.db.models import Sum
 
 from agentopt.lib import money
 from agentopt.lib.errors import NotFound
-from evaluation import interim
+from evaluation import counting, interim
+from evaluation.counting import Answers, Counts
 from evaluation.models import Candidate, Charge, Comparison, Evaluation, Judge, Look, Replay, Verdict
 from projects.models import Job, Project
 
@@ -141,7 +143,14 @@ class Detail:
     spend: Spend
     tallies: list[Tally]
     interim: interim.Interim | None  # of a run that stopped before its end
-    job: int | None  # the newest job that works on it
+    work: Job | None  # the newest that was done on it
+    looks: list[Look]  # the ranking first, by prompts
+    counts: Counts
+
+    @property
+    def job(self) -> int | None:
+        """The id of the newest job that works on it."""
+        return self.work.pk if self.work else None
 
 
 def named(project: Project, number: str | int) -> Evaluation:
@@ -152,7 +161,7 @@ def named(project: Project, number: str | int) -> Evaluation:
     """
     text = str(number)
     found = project.evaluations.filter(number=int(text)) if text.isascii() and text.isdigit() else None
-    evaluation = found.select_related("project", "goal").first() if found is not None else None
+    evaluation = found.select_related("goal", "created_by").first() if found is not None else None
     if evaluation is None:
         raise NotFound(f"There is no evaluation {text} in this project.")
     return evaluation
@@ -175,10 +184,15 @@ def standing_judges(project: Project) -> list[Judge]:
 
 def detail(evaluation: Evaluation) -> Detail:
     """Everything about an evaluation as it stands now."""
-    arms = _arms(evaluation)
+    counts, looks = counting.read(evaluation), list(evaluation.looks.order_by("-ranking", "prompts"))
+    arms, paid = _arms(evaluation, counts, looks), spend(evaluation, counts)
     jobs = Job.objects.filter(project=evaluation.project_id, kind="evaluation", subject_id=evaluation.pk)
     return Detail(
-        row=rows_of([evaluation])[0],
+        row=_row(
+            evaluation, names={arm.id: arm.name for arm in arms if arm.position is not None},
+            baseline=next((arm.name for arm in arms if arm.position == 0), ""),
+            candidates=sum(arm.position is not None and arm.position > 0 for arm in arms), spent_usd=paid.total_usd,
+        ),
         population=evaluation.population,
         selection=evaluation.selection,
         forecast=evaluation.forecast,
@@ -186,36 +200,32 @@ def detail(evaluation: Evaluation) -> Detail:
         outcome=evaluation.outcome,
         arms=[arm for arm in arms if arm.position is not None],
         pruned=sorted((arm for arm in arms if arm.position is None), key=lambda arm: arm.name),
-        judges=_judges(evaluation),
-        spend=spend(evaluation),
-        tallies=_tallies(evaluation),
+        judges=_judges(evaluation, counts),
+        spend=paid,
+        tallies=_tallies(counts),
         interim=interim.read(evaluation),
-        job=jobs.order_by("-pk").values_list("pk", flat=True).first(),
-    )
+        work=jobs.order_by("-pk").first(),
+        looks=looks,
+        counts=counts,
+    )  # fmt: skip
 
 
-def spend(evaluation: Evaluation) -> Spend:
-    """What an evaluation has paid so far."""
-    answers = _answers(evaluation).exclude(source=Replay.Source.LOGGED)
-    found = answers.aggregate(
-        paid=Sum("paid_nanousd"), calls=Sum("calls"), n=Count("pk"), reused=Count("pk", Q(source=Replay.Source.CACHED))
-    )
-    judged = _verdicts(evaluation).aggregate(
-        paid=Sum("paid_nanousd"), calls=Sum("calls"), n=Count("pk"), reused=Count("pk", Q(source=Verdict.Source.CACHED))
-    )
-    paid = (found["paid"] or 0, judged["paid"] or 0)
+def spend(evaluation: Evaluation, counts: Counts | None = None) -> Spend:
+    """What an evaluation has paid so far; `counts`: where the caller has them."""
+    counts = counts or counting.read(evaluation)
+    asked, judged, paid = counts.asked, counts.verdicts, counts.paid
     ranked = evaluation.charges.filter(kind=Charge.Kind.RANKING).aggregate(paid=Sum("nanousd"))["paid"] or 0
     return Spend(
         replays_usd=_usd(paid[0]),
         judges_usd=_usd(paid[1]),
         total_usd=_usd(sum(paid) + ranked),  # of the model that ranked the candidates, too
         cap_usd=_usd(evaluation.cap_nanousd),
-        model_calls=found["calls"] or 0,
-        judge_calls=judged["calls"] or 0,
-        answers=found["n"],
-        answers_reused=found["reused"],
-        verdicts=judged["n"],
-        verdicts_reused=judged["reused"],
+        model_calls=sum(one.calls for one in asked),
+        judge_calls=sum(one.calls for one in judged),
+        answers=sum(one.n for one in asked),
+        answers_reused=sum(one.n for one in asked if one.source == Replay.Source.CACHED),
+        verdicts=sum(one.n for one in judged),
+        verdicts_reused=sum(one.n for one in judged if one.source == Verdict.Source.CACHED),
     )
 
 
@@ -223,16 +233,8 @@ def _usd(amount_nanousd: int) -> Decimal:
     return Decimal(amount_nanousd) / money.NANO
 
 
-def _answers(evaluation: Evaluation) -> "QuerySet[Replay]":
-    return Replay.objects.filter(sample__evaluation=evaluation)
-
-
-def _verdicts(evaluation: Evaluation) -> "QuerySet[Verdict]":
-    return Verdict.objects.filter(replay__sample__evaluation=evaluation)
-
-
-def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
-    """Rows of a page of evaluations, in four queries whatever their number."""
+def rows_of(evaluations: Sequence[Evaluation], *, paid: Mapping[int, int] | None = None) -> list[Row]:
+    """Rows of a page of evaluations, in two queries whatever their number; `paid`: nano-dollars, if they are known."""
     ids = [evaluation.pk for evaluation in evaluations]
     kept = Candidate.objects.filter(evaluation__in=ids, position__isnull=False).select_related("offer")
     names = {candidate.pk: candidate.offer.name for candidate in kept}
@@ -240,29 +242,33 @@ def rows_of(evaluations: Sequence[Evaluation]) -> list[Row]:
     counts: dict[int, int] = {}
     for candidate in kept:
         counts[candidate.evaluation_id] = counts.get(candidate.evaluation_id, 0) + (candidate.position != 0)
-    paid = _paid(ids)
+    paid = _paid(ids) if paid is None else paid
     return [
-        _row(row, names=names, baseline=baselines.get(row.pk, ""), candidates=counts.get(row.pk, 0), paid=paid[row.pk])
+        _row(
+            row, names=names, baseline=baselines.get(row.pk, ""), candidates=counts.get(row.pk, 0),
+            spent_usd=_usd(paid[row.pk]),
+        )
         for row in evaluations
-    ]
+    ]  # fmt: skip
 
 
 def _paid(ids: Sequence[int]) -> dict[int, int]:
     """Nano-dollars paid so far, by evaluation."""
     paid = dict.fromkeys(ids, 0)
-    for rows in (
-        Replay.objects.filter(sample__evaluation__in=ids).values_list("sample__evaluation"),
-        Verdict.objects.filter(replay__sample__evaluation__in=ids).values_list("replay__sample__evaluation"),
-    ):
-        for pk, amount in rows.annotate(paid=Sum("paid_nanousd")).order_by():
-            paid[pk] += amount or 0
+    if not paid:
+        return paid
+    replays = Replay.objects.filter(sample__evaluation__in=ids).values_list("sample__evaluation")
+    verdicts = Verdict.objects.filter(replay__sample__evaluation__in=ids).values_list("replay__sample__evaluation")
     ranked = Charge.objects.filter(evaluation__in=ids, kind=Charge.Kind.RANKING).values_list("evaluation")
-    for number, amount in ranked.annotate(paid=Sum("nanousd")).order_by():
-        paid[number or 0] += amount or 0
+    sums = [rows.annotate(paid=Sum("paid_nanousd")).order_by() for rows in (replays, verdicts)]
+    for pk, amount in sums[0].union(sums[1], ranked.annotate(paid=Sum("nanousd")).order_by(), all=True):
+        paid[pk] += int(amount or 0)
     return paid
 
 
-def _row(evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, candidates: int, paid: int) -> Row:
+def _row(
+    evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, candidates: int, spent_usd: Decimal
+) -> Row:
     outcome = evaluation.outcome or {}
     return Row(
         id=evaluation.pk,
@@ -279,7 +285,7 @@ def _row(evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, can
         candidates=candidates,
         limit=evaluation.limit,
         seed=evaluation.seed,
-        spent_usd=_usd(paid),
+        spent_usd=spent_usd,
         cap_usd=_usd(evaluation.cap_nanousd),
         cap_calls=evaluation.cap_calls,
         recommended=names.get(outcome.get("recommended") or 0),
@@ -292,36 +298,28 @@ def _row(evaluation: Evaluation, *, names: Mapping[int, str], baseline: str, can
     )
 
 
-def _arms(evaluation: Evaluation) -> list[Arm]:
-    first = _answers(evaluation).filter(repetition=0)
-    states = first.values("candidate").annotate(
-        n=Count("pk"), answered=Count("pk", Q(status=Replay.Status.ANSWERED)),
-        failed=Count("pk", Q(status=Replay.Status.FAILED)), missing=Count("pk", Q(status=Replay.Status.MISSING)),
-        refused=Count("pk", Q(refused=True)), cost=Avg("cost_nanousd"),
-    )  # fmt: skip
-    by_candidate = {row["candidate"]: row for row in states.order_by()}
+def _arms(evaluation: Evaluation, counts: Counts, looks: Sequence[Look]) -> list[Arm]:
+    first: dict[int, list[Answers]] = {}
+    for one in counts.answers:
+        if one.repetition == 0:
+            first.setdefault(one.candidate, []).append(one)
     metrics: dict[int, list[Metric]] = {}
     for row in evaluation.comparisons.order_by("use_case", "metric"):
         metrics.setdefault(row.candidate_id, []).append(metric(row))
-    looks: dict[int, list[Look]] = {}
-    for look in evaluation.looks.order_by("-ranking", "prompts"):
-        looks.setdefault(look.candidate_id, []).append(look)
-    lost: dict[int, list[Tally]] = {}
-    unanswered = first.exclude(status=Replay.Status.ANSWERED).values_list("candidate", "status", "reason")
-    for pk, status, reason, n in unanswered.annotate(n=Count("pk")).order_by("-n", "status", "reason"):
-        lost.setdefault(pk, []).append(Tally(status, reason, n))
+    seen: dict[int, list[Look]] = {}
+    for look in looks:
+        seen.setdefault(look.candidate_id, []).append(look)
     candidates = evaluation.candidates.select_related("offer").order_by("position", "offer__name")
     return [
-        _arm(one, by_candidate.get(one.pk, {}), metrics.get(one.pk, []), looks.get(one.pk, []), lost.get(one.pk, []))
+        _arm(one, first.get(one.pk, []), metrics=metrics.get(one.pk, []), looks=seen.get(one.pk, []))
         for one in candidates
     ]
 
 
-def _arm(  # keyword-only would only repeat the names
-    candidate: Candidate, counts: Mapping[str, Any], metrics: list[Metric], looks: list[Look], failures: "list[Tally]"
-) -> Arm:
+def _arm(candidate: Candidate, answers: Sequence[Answers], *, metrics: list[Metric], looks: list[Look]) -> Arm:
     last = looks[-1] if looks else None
-    cost = counts.get("cost")
+    priced, cost = sum(one.priced for one in answers), sum(one.cost for one in answers)
+    states = {status: sum(one.n for one in answers if one.status == status) for status in Replay.Status}
     return Arm(
         id=candidate.pk,
         name=candidate.offer.name,
@@ -330,20 +328,29 @@ def _arm(  # keyword-only would only repeat the names
         state=candidate.state,
         state_label=candidate.get_state_display(),
         reasons=candidate.reasons,
-        prompts=counts.get("n", 0),
-        answered=counts.get("answered", 0),
-        failed=counts.get("failed", 0),
-        missing=counts.get("missing", 0),
-        refused=counts.get("refused", 0),
-        cost_per_1000_usd=None if cost is None else _usd(round(float(cost) * 1000)),
+        prompts=sum(one.n for one in answers),
+        answered=states[Replay.Status.ANSWERED],
+        failed=states[Replay.Status.FAILED],
+        missing=states[Replay.Status.MISSING],
+        refused=sum(one.refused for one in answers),
+        cost_per_1000_usd=_usd(round(cost / priced * 1000)) if priced else None,
         quality=next((m for m in metrics if m.metric == "quality" and not m.use_case), None),
         metrics=metrics,
-        failures=failures,
+        failures=_lost(answers),
         chance=last.chance if last else None,
         p=last.p if last else None,
         confidence=last.confidence if last else None,
         looks=len(looks),
     )
+
+
+def _lost(answers: Sequence[Answers]) -> list[Tally]:
+    found: Counter[tuple[str, str]] = Counter()
+    for one in answers:
+        if not one.is_answered:
+            found[one.status, one.reason] += one.n
+    tallies = [Tally(status, reason, n) for (status, reason), n in found.items()]
+    return sorted(tallies, key=lambda tally: (-tally.count, tally.kind, tally.reason))
 
 
 def metric(row: Comparison) -> Metric:
@@ -362,15 +369,15 @@ def metric(row: Comparison) -> Metric:
     )
 
 
-def _judges(evaluation: Evaluation) -> list[JudgeSeat]:
-    rows = _verdicts(evaluation).values("judge", "version").annotate(
-        scored=Count("pk", Q(score__isnull=False)), unscored=Count("pk", Q(score__isnull=True))
-    )  # fmt: skip
-    counts = {(row["judge"], row["version"]): row for row in rows.order_by()}
+def _judges(evaluation: Evaluation, counts: Counts) -> list[JudgeSeat]:
+    judged: dict[tuple[int, int], tuple[int, int]] = {}
+    for one in counts.verdicts:
+        scored, unscored = judged.get((one.judge, one.version), (0, 0))
+        judged[one.judge, one.version] = (scored + one.scored, unscored + one.n - one.scored)
     seats = evaluation.seats.select_related("judge", "version").order_by("judge__model", "judge__rubric")
     out = []
     for seat in seats:
-        found = counts.get((seat.judge_id, seat.version_id), {"scored": 0, "unscored": 0})
+        scored, unscored = judged.get((seat.judge_id, seat.version_id), (0, 0))
         out.append(
             JudgeSeat(
                 model=seat.judge.model,
@@ -378,17 +385,18 @@ def _judges(evaluation: Evaluation) -> list[JudgeSeat]:
                 repeats=seat.repeats,
                 exact=seat.judge.exact,
                 version=seat.version.text_hash[:12],
-                scored=found["scored"],
-                unscored=found["unscored"],
+                scored=scored,
+                unscored=unscored,
             )
         )
     return out
 
 
-def _tallies(evaluation: Evaluation) -> list[Tally]:
+def _tallies(counts: Counts) -> list[Tally]:
     """What went wrong, by kind and reason, the most frequent first within a kind."""
-    calls = _answers(evaluation).exclude(status=Replay.Status.ANSWERED).values_list("status", "reason")
-    found = [Tally(status, reason, n) for status, reason, n in calls.annotate(n=Count("pk")).order_by()]
-    verdicts = _verdicts(evaluation).filter(score__isnull=True).values_list("reason")
-    found += [Tally("unscored", reason, n) for reason, n in verdicts.annotate(n=Count("pk")).order_by()]
+    unscored: Counter[str] = Counter()
+    for one in counts.verdicts:
+        if one.n > one.scored:
+            unscored[one.reason] += one.n - one.scored
+    found = [*_lost(counts.answers), *(Tally("unscored", reason, n) for reason, n in unscored.items())]
     return sorted(found, key=lambda tally: (tally.kind, -tally.count, tally.reason))

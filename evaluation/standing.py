@@ -1,18 +1,19 @@
 """How an evaluation stands: what failed and where, what cannot be replayed, time left, and forecast against actual."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Q, QuerySet, Sum
+from django.db.models import Count, Q, QuerySet
 
-from evaluation import grounds, ledger, replay
+from evaluation import counting, grounds, ledger, replay
+from evaluation.counting import Counts
 from evaluation.models import Candidate, Evaluation, Look, Replay, Verdict
 from evaluation.selectors import Detail, Spend
 from evaluation.values import LOW_COVERAGE
 from ingestion.models import LogRecord
-from projects.models import Job
 
 EXAMPLES = 3
 PACE_OVER = timedelta(seconds=60)
@@ -33,15 +34,17 @@ class Failure:
     retryable: int
 
 
-def failures(evaluation: Evaluation) -> list[Failure]:
+def failures(evaluation: Evaluation, counts: Counts | None = None) -> list[Failure]:
     """What failed, the most frequent first; the logged answers of the baseline are no calls."""
-    lost = failed_calls(evaluation)
-    rows = lost.values_list("status", "reason", "candidate__offer__provider").annotate(
-        n=Count("pk"), done=Count("pk", Q(again=False, source=Replay.Source.CALLED))
-    )
+    rows: dict[tuple[str, str, str], tuple[int, int]] = {}
+    for one in (counts or counting.read(evaluation)).asked:
+        if not one.is_answered:
+            n, done = rows.get((one.status, one.reason, one.provider), (0, 0))
+            is_done = not one.again and one.source == Replay.Source.CALLED
+            rows[one.status, one.reason, one.provider] = (n + one.n, done + one.n * is_done)
     found = [
         Failure(status, reason, provider, n, 0 if reason in _LASTING else done)
-        for status, reason, provider, n, done in rows.order_by()
+        for (status, reason, provider), (n, done) in rows.items()
     ]
     return sorted(found, key=lambda one: (-one.count, one.provider, one.reason))
 
@@ -122,27 +125,29 @@ class Coverage:
     gaps: list[Gap]
 
 
-def coverage(evaluation: Evaluation, *, with_examples: bool = True) -> Coverage:
+def coverage(evaluation: Evaluation, *, with_examples: bool = True, counts: Counts | None = None) -> Coverage:
     """What could not be replayed, by reason: calls left out beforehand, then drawn ones that could not be asked."""
+    tried = (counts or counting.read(evaluation)).asked
     stored = evaluation.population
     calls, replayable = stored.get("calls") or 0, stored.get("replayable") or 0
-    tried = Replay.objects.filter(sample__evaluation=evaluation).exclude(source=Replay.Source.LOGGED)
-    counts = tried.aggregate(n=Count("pk"), missing=Count("pk", Q(status=Replay.Status.MISSING)))
-    n, unasked = counts["n"], counts["missing"]
+    reasons: Counter[str] = Counter()
+    for one in tried:
+        if one.status == Replay.Status.MISSING:
+            reasons[one.reason] += one.n
+    n, unasked = sum(one.n for one in tried), reasons.total()
     before = [
         Gap(
-            "before", one["code"], one["label"], one["calls"], _share(one["calls"], calls), one.get("cost_share"),
-            _left_out(evaluation, one["code"]) if with_examples else [],
+            "before", gap["code"], gap["label"], gap["calls"], _share(gap["calls"], calls), gap.get("cost_share"),
+            _left_out(evaluation, gap["code"]) if with_examples else [],
         )
-        for one in stored.get("left_out") or []
+        for gap in stored.get("left_out") or []
     ]  # fmt: skip
-    reasons = tried.filter(status=Replay.Status.MISSING).values_list("reason").annotate(n=Count("pk")).order_by()
     during = [
         Gap(
             "during", reason, reason.replace("_", " "), count, _share(count, n), None,
             _unasked(evaluation, reason) if with_examples else [],
         )
-        for reason, count in reasons
+        for reason, count in reasons.items()
     ]  # fmt: skip
     # the calls drawn stand for all that can be replayed, so what is lost of them is lost of these
     lost = 1 - (1 - (_share(calls - replayable, calls) or 0.0)) * (1 - (_share(unasked, n) or 0.0))
@@ -273,8 +278,7 @@ def against_forecast(evaluation: Evaluation, done: Spend, *, prompts: int) -> li
 
 def forecast_kept(evaluation: Evaluation, found: Detail) -> list[Kept]:
     """The same with the prompts of the candidate that was tried longest."""
-    prompts = max((arm.prompts for arm in found.arms if arm.position), default=0)
-    return against_forecast(evaluation, found.spend, prompts=prompts)
+    return against_forecast(evaluation, found.spend, prompts=found.counts.prompts)
 
 
 def _minutes(evaluation: Evaluation) -> float | None:
@@ -308,51 +312,45 @@ class Cost:
     unpriced: int  # paid answers whose price is not known: they count nothing
 
 
-def costs(evaluation: Evaluation) -> list[Cost]:
+def costs(evaluation: Evaluation, counts: Counts | None = None) -> list[Cost]:
     """By model, in the order in which they are tried; pruned models cost nothing and are left out."""
-    called = Q(source=Replay.Source.CALLED)
-    answers = Replay.objects.filter(sample__evaluation=evaluation).values("candidate").annotate(
-        sent=Sum("calls"), reused=Count("pk", Q(source=Replay.Source.CACHED)), paid=Sum("paid_nanousd"),
-        unpriced=Count("pk", called & Q(status=Replay.Status.ANSWERED, cost_nanousd__isnull=True)),
-    )  # fmt: skip
-    verdicts = Verdict.objects.filter(replay__sample__evaluation=evaluation).values_list("replay__candidate")
-    by_model = {row["candidate"]: row for row in answers.order_by()}
-    judged = dict(verdicts.annotate(paid=Sum("paid_nanousd")).order_by())
+    counts = counts or counting.read(evaluation)
     tried = evaluation.candidates.filter(position__isnull=False).select_related("offer").order_by("position")
-    out = []
-    for one in tried:
-        row: Mapping[str, Any] = by_model.get(one.pk, {})
-        out.append(
-            Cost(
-                one.offer.name, one.offer.provider, row.get("sent") or 0, row.get("reused") or 0,
-                (row.get("paid") or 0) / 1e9, (judged.get(one.pk) or 0) / 1e9, row.get("unpriced") or 0,
-            )
-        )  # fmt: skip
-    return out
+    return [_cost(one, counts) for one in tried]
+
+
+def _cost(candidate: Candidate, counts: Counts) -> Cost:
+    own = [one for one in counts.answers if one.candidate == candidate.pk]
+    called = [one for one in own if one.source == Replay.Source.CALLED and one.is_answered]
+    judged = sum(one.paid for one in counts.verdicts if one.candidate == candidate.pk)
+    return Cost(
+        candidate.offer.name, candidate.offer.provider, sum(one.calls for one in own),
+        sum(one.n for one in own if one.source == Replay.Source.CACHED), sum(one.paid for one in own) / 1e9,
+        judged / 1e9, sum(one.n - one.priced for one in called),
+    )  # fmt: skip
 
 
 # ------------------------------------------------------------------------------------------------ all of it
 def summary(evaluation: Evaluation, found: Detail, *, now: datetime) -> dict[str, Any]:
     """Progress, failures, coverage and forecast against actual, as the API shows them."""
-    lost, is_going = failures(evaluation), evaluation.state == Evaluation.State.RUNNING
+    lost, is_going = failures(evaluation, found.counts), evaluation.state == Evaluation.State.RUNNING
     remaining = left(evaluation, found.spend, now=now) if is_going else None
-    beat = Job.objects.filter(pk=found.job or 0).values_list("heartbeat_at", flat=True).first()
     return {
         "progress": {
             "answers": found.spend.answers,
             "verdicts": found.spend.verdicts,
             "prompts_paid": prompts_paid(evaluation),
             "prompts_at_most": prompts_at_most(evaluation),
-            "conditions": conditions_of(found, list(evaluation.looks.order_by("-ranking", "prompts"))),
+            "conditions": conditions_of(found, found.looks),
             "answers_expected": found.forecast.get("replay_calls_expected"),
             "verdicts_expected": found.forecast.get("judge_calls_expected"),
             "retryable": sum(one.retryable for one in lost),
             "minutes_left_low": remaining.low if remaining else None,
             "minutes_left_high": remaining.high if remaining else None,
-            "last_update": beat,
+            "last_update": found.work.heartbeat_at if found.work else None,
         },
         "failures": lost,
-        "coverage": coverage(evaluation),
+        "coverage": coverage(evaluation, counts=found.counts),
         "forecast_against_actual": forecast_kept(evaluation, found),
     }
 

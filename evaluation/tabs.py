@@ -23,10 +23,9 @@ class Kept:
     why: str  # there is no actual
 
 
-def kept(evaluation: Evaluation) -> list[Kept]:
-    """The forecast beside what came of it."""
-    found = selectors.detail(evaluation)
-    return [_kept(row) for row in standing.forecast_kept(evaluation, found)]
+def kept(evaluation: Evaluation, spent: selectors.Spend, *, prompts: int) -> list[Kept]:
+    """The forecast beside what came of it; as `standing.against_forecast`."""
+    return [_kept(row) for row in standing.against_forecast(evaluation, spent, prompts=prompts)]
 
 
 def _kept(row: standing.Kept) -> Kept:

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from agentopt.lib import htmx, money
 from agentopt.lib.errors import Conflict, GatewayError, Invalid
-from evaluation import pages, planning, proposals, selectors, services, standing, studies, tabs
+from evaluation import counting, pages, planning, proposals, selectors, services, standing, studies, tabs
 from evaluation.forms import EvaluationForm, ResumeForm
 from evaluation.models import Evaluation
 from evaluation.planning import Plan
@@ -146,7 +146,15 @@ def _show(
 def costs(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """What it cost so far, by model, and how well the forecast fits."""
     evaluation = selectors.named(access.project_for(request.user, slug), number)
-    return _tab(request, evaluation, "costs", costs=standing.costs(evaluation), kept=tabs.kept(evaluation))
+    counts = counting.read(evaluation)
+    spent = selectors.spend(evaluation, counts)
+    sight = {
+        **pages.heading(evaluation, paid=int(spent.total_usd * money.NANO)),
+        "found": {"spend": spent, "outcome": evaluation.outcome},
+        "spend_bar": pages.spend_bar(evaluation, spent),
+    }
+    found = {"costs": standing.costs(evaluation, counts), "kept": tabs.kept(evaluation, spent, prompts=counts.prompts)}
+    return _tab(request, evaluation, "costs", sight=sight, **found)
 
 
 @login_required
@@ -154,8 +162,9 @@ def costs(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 def coverage(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """What could not be replayed and what failed, by reason."""
     evaluation = selectors.named(access.project_for(request.user, slug), number)
-    found = standing.coverage(evaluation)
-    return _tab(request, evaluation, "coverage", coverage=found, lost=standing.failures(evaluation))
+    counts = counting.read(evaluation)
+    found, lost = standing.coverage(evaluation, counts=counts), standing.failures(evaluation, counts)
+    return _tab(request, evaluation, "coverage", sight=pages.heading(evaluation), coverage=found, lost=lost)
 
 
 @login_required
@@ -163,14 +172,13 @@ def coverage(request: HttpRequest, slug: str, number: int) -> HttpResponse:
 def activity(request: HttpRequest, slug: str, number: int) -> HttpResponse:
     """What people and programs did to it."""
     evaluation = selectors.named(access.project_for(request.user, slug), number)
-    return _tab(request, evaluation, "activity", events=standing.activity(evaluation))
+    return _tab(request, evaluation, "activity", sight=pages.heading(evaluation), events=standing.activity(evaluation))
 
 
 def _tab(request: HttpRequest, evaluation: Evaluation, tab: str, **more: Any) -> HttpResponse:
     context = {
         "project": evaluation.project,
         "evaluation": evaluation,
-        "sight": pages.sight(evaluation),
         "tab": tab,
         **more,
     }

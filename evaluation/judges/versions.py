@@ -22,11 +22,17 @@ def current() -> dict[str, JudgeVersion]:
     return {rubric: of_file(rubric) for rubric in (*Judge.Rubric.values, PREFERENCE)}
 
 
-def of_file(rubric: str) -> JudgeVersion:
-    """The version that a rubric's file is now."""
+def of_file(rubric: str, known: list[JudgeVersion] | None = None) -> JudgeVersion:
+    """The version that a rubric's file is now; `known`: versions that need not be asked for, where it is put if new."""
     lowest, highest = _SCALES.get(rubric, _SCALE)
     form = Form.PAIR if rubric == PREFERENCE else Form.ANSWER
-    return _stored(None, rubric, text_of(rubric), form=form, scale=(lowest, highest))
+    text, known = text_of(rubric), known if known is not None else []
+    text_hash = _hash(rubric, text, form=form, scale=(lowest, highest))
+    found = next((one for one in known if one.project_id is None and one.text_hash == text_hash), None)
+    if found is None:
+        found = _stored(None, rubric, text, form=form, scale=(lowest, highest))
+        known.append(found)
+    return found
 
 
 def own(project: Project, name: str, text: str, *, lowest: float, highest: float) -> JudgeVersion:
@@ -45,9 +51,9 @@ def rule(project: Project, name: str, settings: Mapping[str, Any]) -> JudgeVersi
     return _stored(project, name, text, form=Form.RULE, scale=(0.0, 1.0))
 
 
-def in_force(judge: Judge) -> JudgeVersion:
-    """What a judge is asked now."""
-    return judge.version if judge.version is not None else of_file(judge.rubric)
+def in_force(judge: Judge, known: list[JudgeVersion] | None = None) -> JudgeVersion:
+    """What a judge is asked now; `known` as in `of_file`."""
+    return judge.version if judge.version is not None else of_file(judge.rubric, known)
 
 
 def whole(text: str) -> str:
@@ -79,8 +85,12 @@ def _file(name: str) -> str:
 def _stored(
     project: Project | None, rubric: str, text: str, *, form: str, scale: tuple[float, float]
 ) -> JudgeVersion:  # fmt: skip
-    known_by = json.dumps([rubric, form, *scale, text], ensure_ascii=False)
-    text_hash = hashlib.sha256(known_by.encode()).hexdigest()  # a rubric's text: nothing private to guess
+    text_hash = _hash(rubric, text, form=form, scale=scale)
     fields = {"rubric": rubric, "form": form, "text": text, "lowest": scale[0], "highest": scale[1]}
     version, _ = JudgeVersion.objects.get_or_create(project=project, text_hash=text_hash, defaults=fields)
     return version
+
+
+def _hash(rubric: str, text: str, *, form: str, scale: tuple[float, float]) -> str:
+    known_by = json.dumps([rubric, form, *scale, text], ensure_ascii=False)
+    return hashlib.sha256(known_by.encode()).hexdigest()  # a rubric's text: nothing private to guess

@@ -10,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agentopt.sandbox.server import Sandbox
-from evaluation import selectors, services, standing, tabs
+from evaluation import counting, selectors, services, standing, tabs
 from evaluation.models import Evaluation, Replay, Verdict
 from evaluation.selectors import spend
 from projects.models import Project, User
@@ -25,6 +25,11 @@ Clients = Callable[[User], Client]
 @pytest.fixture
 def opened(ready: Project, sandbox: Sandbox) -> Evaluation:
     return studies.open_study(ready, studies.connect(ready, sandbox.url), rubrics=["correctness"], limit=30)
+
+
+def _kept(evaluation: Evaluation) -> list[tabs.Kept]:
+    counts = counting.read(evaluation)
+    return tabs.kept(evaluation, spend(evaluation, counts), prompts=counts.prompts)
 
 
 def _address(evaluation: Evaluation, tab: str) -> str:
@@ -192,7 +197,7 @@ def test_an_ended_run_says_where_it_kept_to_its_forecast(
     studies.run_to_end(opened, studies.connect(opened.project, sandbox.url))
 
     page = _page(client_of(reader), opened, "costs")
-    rows = {row.name: row for row in tabs.kept(opened)}
+    rows = {row.name: row for row in _kept(opened)}
 
     assert rows["Spend"].is_within is not None
     assert rows["Calls to models"].is_within is True
@@ -236,7 +241,7 @@ def test_tokens_that_were_not_kept_are_not_known_and_the_reason_is_said(
 
 
 def test_a_run_that_goes_on_is_not_judged_by_its_forecast_yet(opened: Evaluation) -> None:
-    assert {row.is_within for row in tabs.kept(opened)} == {None}
+    assert {row.is_within for row in _kept(opened)} == {None}
 
 
 # ------------------------------------------------------------------------------------------------ activity and text
