@@ -1,25 +1,28 @@
 """The overview page: what needs a person, and the numbers of a window of logs. Reads only."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db.models import Max
+from django.db.models import Exists, Max, OuterRef, Q, Subquery
+from django.utils import timezone
 
 from agentopt.lib.money import NANO
 from evaluation import selectors as evaluations
 from evaluation.models import Evaluation, Sample
 from ingestion import analytics, portraits
-from ingestion.analytics import AnalyticsRequest, Slice, Summary
+from ingestion.analytics import Slice, Summary
 from ingestion.catalog import listing
 from ingestion.catalog.listing import Missing, Retirement
 from ingestion.models import Batch, SetAside
 from ingestion.portraits import Portrait
 from projects import supervisor
-from projects.models import Channel, Job, Project
-from recommendations import explain, selectors, states
+from projects.models import Channel, Project
+from recommendations import explain, facts, selectors, states
 from recommendations.drift import selectors as alerts
 from recommendations.models import Recommendation
 from recommendations.overview_plots import Bucket, Span
@@ -147,21 +150,22 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
 
     `chosen`: a key of RANGES; empty or unknown: 30 days, or all where those hold no call.
     """
-    chosen, summary = _summary(project, chosen, now=now)
-    steps, recent = steps_of(project), evaluations.listing(project, limit=1, kind=Evaluation.Kind.CANDIDATES)
+    there = facts.read(project, now=now)
+    chosen, summary = _summary(project, chosen, now=now, has_logs=there.logs)
+    newest, running, unadvised = _evaluations(project, there)
     span = _span(project, summary, chosen=chosen, now=now) if summary and summary.total.calls else None
     use_cases = _use_cases(project, since=now - width if (width := RANGES[chosen]) else None) if span else []
-    seen = supervisor.last_seen()
+    seen = supervisor.last_seen() if there.work_waits else None
     known = summary.by_model if summary else ()
     return Overview(
         project=project,
         chosen=chosen,
-        steps=steps,
-        advice=_advice(project, now=now),
-        running=_running(project),
-        newest=recent[0] if recent else None,
-        without_recommendation=_unadvised(project),
-        worker_stopped=(seen is None or now - seen > STOPPED_AFTER) and _work_waits(project, now=now),
+        steps=_steps(project, there),
+        advice=_advice(project, now=now) if there.recommendation else None,
+        running=running,
+        newest=newest,
+        without_recommendation=unadvised,
+        worker_stopped=there.work_waits and (seen is None or now - seen > STOPPED_AFTER),
         worker_seen=seen,
         summary=summary,
         span=span,
@@ -171,22 +175,26 @@ def overview(project: Project, *, now: datetime, chosen: str = "") -> Overview:
         # tokens and yet no cost: it may lack a price
         unpriced=listing.missing(project, [one.key for one in known if one.n_cost < one.n_tokens]),
         retirements=listing.retirements(project, [one.key for one in known], today=now.astimezone(UTC).date()),
-        logs=_logs(project),
-        alerts=alerts.open_alerts(project),
-        failing=list(project.channels.filter(enabled=True).exclude(failing_since=None).order_by("name")),
+        logs=_logs(project, has_aside=there.set_aside),
+        alerts=alerts.open_alerts(project) if there.alerts else [],
+        failing=_failing(project) if there.failing else [],
     )
 
 
 def steps_of(project: Project) -> Steps:
     """How far a project is on the way to its first recommendation."""
+    return _steps(project, facts.read(project, now=timezone.now()))
+
+
+def _steps(project: Project, there: facts.Facts) -> Steps:
     connection = project.connection
     instance = bool(settings.PORTKEY_BASE_URL and settings.PORTKEY_API_KEY and not connection.base_url)
     return Steps(
-        logs=project.logs.exists(),
+        logs=there.logs,
         connection=instance or bool(connection.base_url and connection.api_key),
-        judges=project.judges.filter(active=True).exists(),
-        evaluation=project.evaluations.filter(state=Evaluation.State.DONE).exists(),
-        recommendation=project.recommendations.exists(),
+        judges=there.judges,
+        evaluation=there.evaluation,
+        recommendation=there.recommendation,
     )
 
 
@@ -203,39 +211,45 @@ def _advice(project: Project, *, now: datetime) -> Advice | None:
     )
 
 
-def _running(project: Project) -> evaluations.Row | None:
-    found = evaluations.rows_of(list(project.evaluations.filter(state__in=WORKING).order_by("-number")[:1]))
-    return found[0] if found else None
+def _evaluations(project: Project, there: facts.Facts) -> list[evaluations.Row | None]:
+    """The newest of candidates, the newest that works, and the one that lacks a recommendation."""
+    mine, candidates = project.evaluations.order_by("-number"), Q(kind=Evaluation.Kind.CANDIDATES)
+    ends = (candidates, Q(state__in=WORKING), candidates & Q(state=Evaluation.State.DONE))
+    chosen = (Q(pk=Subquery(mine.filter(one).values("pk")[:1])) for one in ends)
+    advised = Exists(Recommendation.objects.filter(evaluation=OuterRef("pk")))
+    found = list(mine.filter(functools.reduce(operator.or_, chosen)).annotate(is_advised=advised))
+    newest = next((one for one in found if one.kind == Evaluation.Kind.CANDIDATES), None)
+    running = next((one for one in found if one.state in WORKING), None)
+    lacking = None if there.recommending else _unadvised(project, found)
+    known = {one.pk: one for one in (newest, running, lacking) if one is not None}
+    rows = {row.id: row for row in evaluations.rows_of(list(known.values()))}
+    return [None if one is None else rows[one.pk] for one in (newest, running, lacking)]
 
 
-def _unadvised(project: Project) -> evaluations.Row | None:
-    """The newest finished evaluation if no recommendation was made of it, and none is being made."""
-    done = project.evaluations.filter(state=Evaluation.State.DONE, kind=Evaluation.Kind.CANDIDATES)
-    row = done.order_by("-number").first()
+def _unadvised(project: Project, found: Sequence[Evaluation]) -> Evaluation | None:
+    """The newest finished evaluation if no recommendation was made of it."""
+    done = Q(state=Evaluation.State.DONE, kind=Evaluation.Kind.CANDIDATES)
+    of_candidates = (one for one in found if one.kind == Evaluation.Kind.CANDIDATES)
+    row = next((one for one in of_candidates if one.state == Evaluation.State.DONE), None)
     if row is not None and row.study is not None:  # use case by use case: the next part that lacks one
-        row = done.filter(study=row.study, recommendation=None).order_by("number").first() or row
-    if row is None or project.recommendations.filter(evaluation=row).exists():
-        return None
-    working = (Job.State.QUEUED, Job.State.RUNNING)
-    if project.jobs.filter(kind="recommendation", state__in=working).exists():
-        return None
-    return evaluations.rows_of([row])[0]
+        return project.evaluations.filter(done, study=row.study, recommendation=None).order_by("number").first()
+    return None if row is None or vars(row)["is_advised"] else row
 
 
-def _work_waits(project: Project, *, now: datetime) -> bool:
-    waiting = project.jobs.filter(state__in=[Job.State.QUEUED, Job.State.RUNNING])
-    return waiting.filter(created_at__lt=now - timedelta(seconds=20)).exists()
+def _failing(project: Project) -> list[Channel]:
+    return list(project.channels.filter(enabled=True).exclude(failing_since=None).order_by("name"))
 
 
-def _logs(project: Project) -> Logs:
+def _logs(project: Project, *, has_aside: bool) -> Logs:
     aside = project.set_aside.order_by("-pk")
-    return Logs(project.batches.order_by("-number").first(), aside.count(), list(aside[:3]))
+    newest = project.batches.order_by("-number").first()
+    return Logs(newest, aside.count(), list(aside[:3])) if has_aside else Logs(newest, 0, [])
 
 
 # ------------------------------------------------------------------------------------------------ the window
-def _summary(project: Project, chosen: str, *, now: datetime) -> tuple[str, Summary | None]:
+def _summary(project: Project, chosen: str, *, now: datetime, has_logs: bool) -> tuple[str, Summary | None]:
     """The range in force, and the figures of its calls; None where there are no calls at all."""
-    if not project.logs.exists():
+    if not has_logs:
         return chosen if chosen in RANGES else DEFAULT, None
     asked = chosen if chosen in RANGES else DEFAULT
     width = RANGES[asked]
@@ -280,8 +294,8 @@ def _span(project: Project, summary: Summary, *, chosen: str, now: datetime) -> 
     last = _floor(summary.last_at, unit)
     places = max(1, (last - _floor(summary.first_at, unit)) // step + 1)
     starts = [last - step * back for back in reversed(range(min(places, LONGEST)))]
-    found = {name: _by(project, request, unit) for name, request in _questions(unit, since=starts[0]).items()}
-    spend, status, latency = (found[name] for name in ("spend", "status", "latency"))
+    questions = [analytics.read(question) for question in _questions(unit, since=starts[0])]
+    spend, status, latency = (_by(found, unit) for found in analytics.answer_each(project, questions))
     buckets = [
         Bucket(
             at=at,
@@ -300,20 +314,20 @@ def _floor(at: datetime, unit: str) -> datetime:
     return utc if unit == "hour" else utc.replace(hour=0)
 
 
-def _questions(unit: str, *, since: datetime) -> dict[str, dict[str, Any]]:
+def _questions(unit: str, *, since: datetime) -> list[dict[str, Any]]:
+    """Of spend, status and latency."""
     common = {"since": since.isoformat(), "limit": 1000}
-    return {
-        "spend": {"kind": "aggregation", "metric": "cost", "aggregate": "sum", "group_by": [unit, "model"], **common},
-        "status": {"kind": "aggregation", "metric": "calls", "group_by": [unit, "status"], **common},
-        "latency": {"kind": "percentiles", "metric": "latency", "quantiles": [0.5, 0.95], "group_by": [unit], **common},
-    }
+    return [
+        {"kind": "aggregation", "metric": "cost", "aggregate": "sum", "group_by": [unit, "model"], **common},
+        {"kind": "aggregation", "metric": "calls", "group_by": [unit, "status"], **common},
+        {"kind": "percentiles", "metric": "latency", "quantiles": [0.5, 0.95], "group_by": [unit], **common},
+    ]
 
 
-def _by(project: Project, question: dict[str, Any], unit: str) -> dict[datetime, list[dict[str, Any]]]:
+def _by(answer: dict[str, Any], unit: str) -> dict[datetime, list[dict[str, Any]]]:
     """The answer's rows by the beginning of their bucket."""
-    request: AnalyticsRequest = analytics.read(question)
     out: dict[datetime, list[dict[str, Any]]] = {}
-    for row in analytics.answer(project, request)["rows"]:
+    for row in answer["rows"]:
         at = datetime.fromisoformat(row["group"][unit])
         out.setdefault(at if at.tzinfo else at.replace(tzinfo=UTC), []).append(row)
     return out

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Prefetch, prefetch_related_objects
 from django.utils import timezone
 
 from agentopt.lib.errors import NotFound
@@ -51,7 +52,20 @@ def newest_or_refuse(project: Project) -> Recommendation:
 
 def decision_of(recommendation: Recommendation) -> Decision | None:
     """What a person decided last, or None."""
-    return recommendation.decisions.select_related("by").order_by("-pk").first()
+    return next(iter(decisions_of(recommendation)), None)
+
+
+def decisions_of(recommendation: Recommendation) -> list[Decision]:
+    """What people decided, the newest first; prefetched ones are not asked for again."""
+    if "decisions" in getattr(recommendation, "_prefetched_objects_cache", {}):
+        return sorted(recommendation.decisions.all(), key=lambda one: -one.pk)
+    return list(recommendation.decisions.select_related("by").order_by("-pk"))
+
+
+def read_history(recommendation: Recommendation) -> None:
+    """Read its steps and decisions once, for a page that asks for state, history and the last decision."""
+    steps = Prefetch("transitions", Transition.objects.select_related("by"))
+    prefetch_related_objects([recommendation], steps, Prefetch("decisions", Decision.objects.select_related("by")))
 
 
 def state_of(recommendation: Recommendation, *, now: datetime) -> str:
@@ -151,13 +165,13 @@ class Page:
 
 def summary_of(recommendation: Recommendation) -> Summary | None:
     """What a model wrote about it, or None."""
-    return Summary.objects.filter(recommendation=recommendation).first()
+    return getattr(recommendation, "summary", None)
 
 
 def page(recommendation: Recommendation, *, now: datetime) -> Page:
     """The complete context of one recommendation's page."""
     evidence = recommendation.evidence
-    wanted = [case["record"] for case in evidence["worst"]]
+    decisions, wanted = decisions_of(recommendation), [case["record"] for case in evidence["worst"]]
     bodies = recommendation.project.logs.filter(pk__in=wanted).values_list("pk", "body__preview")
     return Page(
         recommendation=recommendation,
@@ -165,9 +179,9 @@ def page(recommendation: Recommendation, *, now: datetime) -> Page:
         headline=explain.headline(evidence),
         lead=[sentence for sentence in explain.lead(evidence) if sentence],
         state=state_of(recommendation, now=now),
-        decision=decision_of(recommendation),
-        decisions=list(recommendation.decisions.select_related("by").order_by("-pk")),
-        steps=list(recommendation.transitions.select_related("by").order_by("-number")),
+        decision=next(iter(decisions), None),
+        decisions=decisions,
+        steps=transitions.history(recommendation),
         previews={pk: preview or "" for pk, preview in bodies},
         is_over=recommendation.expires_at <= now,
         summary=summary_of(recommendation),
@@ -317,7 +331,7 @@ def transitions_json(recommendation: Recommendation) -> list[dict[str, Any]]:
 
 def following_json(recommendation: Recommendation) -> dict[str, Any] | None:
     """The follow-up with its looks; None: no switch was seen."""
-    found = FollowUp.objects.filter(recommendation=recommendation).first()
+    found: FollowUp | None = getattr(recommendation, "follow_up", None)
     if found is None:
         return None
     return {

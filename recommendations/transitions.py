@@ -13,9 +13,20 @@ from recommendations.models import Recommendation, Transition
 
 def newest(recommendation: Recommendation) -> Transition | None:
     """The last step, or None where none was taken; rows that are prefetched are not asked for again."""
-    if "transitions" in getattr(recommendation, "_prefetched_objects_cache", {}):
+    if _are_there(recommendation):
         return max(recommendation.transitions.all(), key=lambda step: step.number, default=None)
     return recommendation.transitions.select_related("by").order_by("-number").first()
+
+
+def history(recommendation: Recommendation) -> list[Transition]:
+    """All steps, the newest first; prefetched ones are not asked for again."""
+    if _are_there(recommendation):
+        return sorted(recommendation.transitions.all(), key=lambda step: -step.number)
+    return list(recommendation.transitions.select_related("by").order_by("-number"))
+
+
+def _are_there(recommendation: Recommendation) -> bool:
+    return "transitions" in getattr(recommendation, "_prefetched_objects_cache", {})
 
 
 def state_of(recommendation: Recommendation, *, now: datetime, last: Transition | None = None) -> str:

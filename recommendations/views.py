@@ -112,6 +112,7 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
     """One recommendation with all its evidence; `?decide=` shows a form in the page, for browsers without a script."""
     project = access.project_for(request.user, slug)
     recommendation = _of(project, pk)
+    selectors.read_history(recommendation)
     if request.headers.get("Purpose") != "prefetch":
         transitions.see(recommendation, by=access.person(request.user), now=timezone.now())
     asked = request.GET.get("decide", "")
@@ -119,8 +120,9 @@ def detail(request: HttpRequest, slug: str, pk: int) -> HttpResponse:
 
 
 def _of(project: Project, pk: int) -> Recommendation:
-    rows = project.recommendations.select_related("evaluation", "project")
+    rows = project.recommendations.select_related("evaluation", "summary", "follow_up")
     found: Recommendation = get_object_or_404(rows, pk=pk)
+    found.evaluation.project = project
     return found
 
 
