@@ -32,18 +32,13 @@ def ended(project: Project, sandbox: Sandbox, tmp_path: Path) -> Evaluation:
     return evaluation
 
 
-@pytest.mark.parametrize("tab", ["cases", "replay"])
-def test_cases_and_how_they_were_asked_are_sound(ended: Evaluation, as_owner: None, inspect: Inspect, tab: str) -> None:
-    wrong = inspect(reverse(f"evaluation:{tab}", args=[ended.project.slug, ended.number]), name=tab)
+def test_cases_and_how_they_were_asked_are_sound(ended: Evaluation, as_owner: None, inspect: Inspect) -> None:
+    place = [ended.project.slug, ended.number]
 
-    assert not wrong, checks.listed(wrong)
-
-
-@pytest.mark.parametrize("position", [0, 1, 2])
-def test_a_case_is_sound(ended: Evaluation, as_owner: None, inspect: Inspect, position: int) -> None:
-    address = reverse("evaluation:case", args=[ended.project.slug, ended.number, position])
-
-    wrong = inspect(f"{address}?with=1", name=f"case-{position}")
+    wrong = inspect(reverse("evaluation:cases", args=place), name="cases")
+    wrong += inspect(reverse("evaluation:replay", args=place), name="replay")
+    for position in (0, 1, 2):  # a common one, a hostile one, one that failed
+        wrong += inspect(reverse("evaluation:case", args=[*place, position]) + "?with=1", name=f"case-{position}")
 
     assert not wrong, checks.listed(wrong)
 
