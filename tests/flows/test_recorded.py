@@ -17,6 +17,8 @@ INVENTED = ROOT / "tests/data/recordings"
 @pytest.fixture(scope="module")
 def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database with tables and nothing in it: making them takes most of the time of a run."""
+    if os.environ.get("TEST_TABLES"):
+        return Path(os.environ["TEST_TABLES"])
     folder = tmp_path_factory.mktemp("migrated")
     database = folder / "empty.sqlite3"
     environment = {
@@ -83,11 +85,10 @@ def test_eight_prompts_are_too_few_and_nothing_is_paid(own: Path) -> None:
     assert (found["model_calls"], found["judge_calls"]) == (0, 0)
 
 
-def test_the_same_seed_prints_the_same_bytes_and_a_kept_database_calls_no_model_again(tmp_path: Path) -> None:
+def test_the_same_seed_prints_the_same_bytes_and_a_kept_database_calls_no_model_again(own: Path) -> None:
     asked = ("--set", "qa", "--baseline", "plain-1", "--seed", "3")
-    kept = tmp_path / "kept.sqlite3"
 
-    fresh, first, second = _run(INVENTED, *asked), _run(INVENTED, *asked, db=kept), _run(INVENTED, *asked, db=kept)
+    fresh, first, second = _run(INVENTED, *asked), _run(INVENTED, *asked, db=own), _run(INVENTED, *asked, db=own)
 
     assert fresh == first
     no_calls = {"model_calls": 0, "judge_calls": 0}
