@@ -178,7 +178,7 @@ async def _ask(session: "aiohttp.ClientSession", request: ChatRequest, *, url: s
     now = asyncio.get_running_loop().time
     rule = patience.Patience(now, now() + request.timeout_s)
     body, headers = _body(request), _call_headers(request)
-    calls, last, inside = 0, None, True
+    calls, last, inside, began = 0, None, True, now()
     try:
         async with asyncio.timeout_at(rule.deadline):
             async for attempt in stamina.retry_context(
@@ -207,8 +207,10 @@ async def _ask(session: "aiohttp.ClientSession", request: ChatRequest, *, url: s
                     lane.answered()
                     return reply
     except TimeoutError:
-        if not inside and isinstance(last, errors.RateLimited):
-            raise last from None  # it never got its turn, which is not the model's fault
+        had_its_turn = inside and now() - began >= request.timeout_s / 2
+        if isinstance(last, errors.RateLimited) and not had_its_turn:
+            last.calls = calls
+            raise last from None  # most of the time went by with waiting, which is not the model's fault
         # a failure that was about to be repeated says more than the time-out of the wait for the repeat
         told = f" (before: {last.code})" if last else ""
         raise errors.TimedOut(f"No answer within {request.timeout_s:g} s{told}.", calls=calls) from None

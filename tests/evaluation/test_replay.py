@@ -153,7 +153,8 @@ def test_a_rate_limit_leaves_places_waiting_instead_of_filling_them(study: Evalu
         ended = send(Evaluation.objects.get(pk=study.pk), rows=20)
 
     assert ended.end == "unreachable"
-    assert not Replay.objects.filter(sample__evaluation=study, candidate__position=1).exists()
+    rows = Replay.objects.filter(sample__evaluation=study, candidate__position=1)
+    assert list(rows.values_list("status", "reason", "message")) == []
 
 
 def test_a_prompt_whose_body_is_gone_is_missing(study: Evaluation, sandbox: Sandbox) -> None:

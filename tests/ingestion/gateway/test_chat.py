@@ -150,6 +150,18 @@ def test_a_429_that_asks_for_more_time_than_there_is_fails_at_once() -> None:
     assert (error.retry_after_s, error.calls, len(fake.asked)) == (60, 1, 1)
 
 
+@pytest.mark.parametrize(("retry_after", "kind"), [("1.6", errors.RateLimited), ("0.1", errors.TimedOut)])
+def test_a_time_out_is_the_models_only_if_its_last_turn_had_half_of_the_time(
+    retry_after: str, kind: type[errors.CallFailed]
+) -> None:
+    limited = in_turn(lambda h: h.send(status=429, retry_after=retry_after), lambda h: h.hang())
+
+    error, fake = failure(limited, request(timeout_s=2.4))
+
+    assert type(error) is kind
+    assert (error.calls, len(fake.asked)) == (2, 2)
+
+
 def test_a_5xx_is_repeated_a_bounded_number_of_times() -> None:
     error, fake = failure(lambda h: h.send({"error": {"message": "boom"}}, status=502))
 
