@@ -50,12 +50,11 @@ def cron_of(name: str, project: Project | None = None) -> str:
 
 
 # ------------------------------------------------------------------------------------------------ rows of the queue
-def install(*, now: datetime | None = None) -> list[str]:
+def install() -> list[str]:
     """Make django-q2's rows those of the table, and return the names of what was added, changed or removed.
 
     What is right already keeps its next turn, so a turn that was missed meanwhile still comes, once.
     """
-    now = now or timezone.now()
     wanted = _wanted()
     changed: list[str] = []
     with transaction.atomic():
@@ -70,14 +69,14 @@ def install(*, now: datetime | None = None) -> list[str]:
             if not cron:
                 row.delete()
                 continue
-            row.cron, row.args, row.func, row.next_run = cron, args, TASK, _next(cron, now)
+            row.cron, row.args, row.func = cron, args, TASK
+            row.next_run = row.calculate_next_run()
             row.save()
         for name, (cron, args) in wanted.items():
             changed.append(name.removeprefix(PREFIX))
-            Row.objects.create(
-                name=name, func=TASK, args=args, cron=cron, schedule_type=Row.CRON, next_run=_next(cron, now),
-                intended_date_kwarg="due",
-            )  # fmt: skip
+            Row.objects.create(  # a new row's next turn is set as it is saved
+                name=name, func=TASK, args=args, cron=cron, schedule_type=Row.CRON, intended_date_kwarg="due"
+            )
     return changed
 
 
@@ -88,11 +87,6 @@ def _wanted() -> dict[str, tuple[str, str]]:
             for pk, cron in Project.objects.exclude(**{field: ""}).values_list("pk", field):
                 rows[f"{PREFIX}{name}:{pk}"] = (cron, f"{name!r}, {pk}")
     return rows
-
-
-def _next(cron: str, now: datetime) -> datetime:
-    found: datetime = croniter(cron, now).get_next(datetime)
-    return found
 
 
 # ------------------------------------------------------------------------------------------------ turns
