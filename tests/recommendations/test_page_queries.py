@@ -20,9 +20,10 @@ from tests.recommendations.drift import traffic
 from tests.test_permissions import ROWS
 
 BAR = 12
+# The overview sends 20, and 3 more once the newest call is older than 30 days: it then shows all there is.
 # page                         arguments                most statements
 TABLE = """
-recommendations:overview       project                  20
+recommendations:overview       project                  23
 recommendations:glance         project                  bar
 recommendations:list           project                  bar
 recommendations:track-record   project                  bar
