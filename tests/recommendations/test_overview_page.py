@@ -256,6 +256,7 @@ def test_conversations_that_hours_do_not_tell_are_unknown_with_the_reason(
 
     assert "in 0 conversations" not in text
     assert "its days do not add up" in text
+    assert "conversations not counted" in text
 
 
 def test_days_without_calls_stand_in_the_charts(project: Project) -> None:
